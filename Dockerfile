@@ -1,0 +1,30 @@
+# aprp as an image; docs/docker.md tells how to build and run it.
+ARG PYTHON_TAG=3.11-slim
+FROM python:${PYTHON_TAG}
+
+# Requirements in a layer of their own: it is built anew only when they change.
+WORKDIR /app
+COPY requirements.txt ./
+RUN pip install --no-cache-dir --root-user-action=ignore -r requirements.txt
+
+RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin aprp
+COPY runserver.py ./
+COPY settings settings
+COPY aprp aprp
+COPY media/sample.mp4 media/sample.mp4
+RUN python -m compileall -q aprp settings
+
+# The log goes to the console, and no byte is written to the image's file system.
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    APRP_SETTINGS=settings.production \
+    ASYNC_PROXY_SERVER_PORT=8000 \
+    APRP_LOG_FILE= \
+    APRP_LOG_CONSOLE=on
+
+# By number, for platforms that refuse to run what may be root.
+USER 10001
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=10s --start-period=5s CMD ["python", "-m", "aprp.healthcheck"]
+ENTRYPOINT ["python", "runserver.py"]

@@ -1,0 +1,98 @@
+"""From settings to a running proxy."""
+
+import functools
+import os
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+from tornado.netutil import bind_sockets
+
+from aprp import __version__, logs
+from aprp.application import Application
+from aprp.serving import run_worker
+from aprp.stats.counters import Counters
+from aprp.upstream.origins import Origin, Origins, origin_tls
+from aprp.workers import supervise
+
+if TYPE_CHECKING:
+    from settings.base import Settings
+
+EMBEDDED = "embedded"
+_BACKLOG = 1024
+
+
+class StartError(Exception):
+    """The proxy cannot start; the text is one line for the operator."""
+
+
+def make_app(settings: "Settings") -> Application:
+    """Make the application for settings.
+
+    An embedded origin's socket is bound here, on a free loopback port; serving it is up to who
+    serves the application. Raises StartError.
+    """
+    try:
+        tls = origin_tls(str(settings.UPSTREAM_CA) if settings.UPSTREAM_CA else None)
+    except (OSError, ssl.SSLError) as error:
+        raise StartError(f"UPSTREAM_CA: {settings.UPSTREAM_CA} cannot be used: {error}") from None
+    embedded: list[socket.socket] = []
+    if EMBEDDED in settings.UPSTREAM:
+        embedded = bind_sockets(0, "127.0.0.1", backlog=_BACKLOG)
+    urls = [
+        f"http://127.0.0.1:{embedded[0].getsockname()[1]}" if url == EMBEDDED else url
+        for url in settings.UPSTREAM
+    ]
+    origins = Origins([Origin.parse(url, tls) for url in urls], settings.ORIGIN_RETRY_AFTER)
+    counters = Counters(settings.WORKERS or len(os.sched_getaffinity(0)))
+    return Application(settings, counters, origins, embedded)
+
+
+def start_proxy(app: Application) -> int:
+    """Listen, serve until a signal says stop, and return the exit code.
+
+    With WORKERS above one this process only looks after the workers. Raises StartError.
+    """
+    settings = app.settings
+    try:
+        logs.configure(settings)
+    except logs.LogSetupError as error:
+        raise StartError(str(error)) from None
+    sockets = _listen(settings)
+    origins = ", ".join(origin.url for origin in app.origins.origins)
+    print(f"aprp {__version__} on {_shown_url(settings, sockets)} for {origins}", flush=True)
+    run = functools.partial(run_worker, app, sockets)
+    try:
+        if app.counters.workers == 1:
+            return run(0, None)
+        return supervise(app.counters.workers, run, app.counters.reset_gauges)
+    finally:
+        for listening in sockets:
+            listening.close()
+        logs.close()
+
+
+def _listen(settings: "Settings") -> list[socket.socket]:
+    """Bind before the fork: all workers accept from the same sockets, and a second aprp fails."""
+    where = settings.ADDRESS or "all interfaces"
+    try:
+        return bind_sockets(settings.PORT, settings.ADDRESS or None, backlog=_BACKLOG)
+    except PermissionError:
+        raise StartError(
+            f"PORT: {settings.PORT} on {where} is not allowed for this user: "
+            "choose one above 1023, such as --port 8000"
+        ) from None
+    except socket.gaierror as error:
+        raise StartError(f"ADDRESS: {where} is not an address here: {error.strerror}") from None
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StartError(
+            f"PORT: cannot listen on port {settings.PORT} of {where}: {reason.lower()}; "
+            "stop the program that uses it, or choose another with --port"
+        ) from None
+
+
+def _shown_url(settings: "Settings", sockets: list[socket.socket]) -> str:
+    port = sockets[0].getsockname()[1]
+    host = settings.ADDRESS or "localhost"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"

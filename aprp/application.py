@@ -1,0 +1,160 @@
+"""The application: which door a request goes through, and what the doors share."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tornado import httputil
+from tornado.http1connection import HTTP1Connection
+from tornado.httpclient import AsyncHTTPClient
+
+from aprp.handlers import media, options, stats
+from aprp.handlers.errors import Problem
+from aprp.handlers.exchange import Exchange
+from aprp.stats.counters import Count, Counters
+from aprp.upstream.asking import Ask, Limits, Reader
+from aprp.upstream.client import OriginClient, OriginEvents
+from aprp.upstream.origins import Origins
+
+if TYPE_CHECKING:
+    from settings.base import Settings
+
+Door = Callable[[Exchange], Awaitable[None]]
+
+
+class _Counting(OriginEvents):
+    """Counts what the client does."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    def connected(self) -> None:
+        self._counters.add(Count.ORIGIN_CONNECTS)
+
+    def reused(self) -> None:
+        self._counters.add(Count.ORIGIN_REUSES)
+
+    def received(self, count: int) -> None:
+        self._counters.add(Count.BYTES_FROM_ORIGINS, count)
+
+
+class Application(httputil.HTTPServerConnectionDelegate):
+    """What `tornado.httpserver.HTTPServer` serves; holds what all requests share.
+
+    `settings` is fixed, `counters` is shared by all workers, `embedded` are the sockets of the
+    embedded origin, if there is one. Loop-bound parts are made when they are first used, so that
+    the application can be made before the workers fork.
+    """
+
+    def __init__(
+        self,
+        settings: "Settings",
+        counters: Counters,
+        origins: Origins,
+        embedded: Sequence[socket.socket] = (),
+    ) -> None:
+        self.settings = settings
+        self.counters = counters
+        self.origins = origins
+        self.embedded = embedded
+        self.draining = False
+        self.exchanges: set[Exchange] = set()
+        self._finished: asyncio.Future[None] | None = None
+        self.cors_origins: frozenset[str] = frozenset(settings.CORS_ORIGINS)
+        self._trusted = [ipaddress.ip_network(n) for n in settings.TRUSTED_PROXIES]
+        self._limits = Limits(
+            settings.CONNECT_TIMEOUT, settings.FIRST_BYTE_TIMEOUT, settings.IDLE_TIMEOUT
+        )
+        prefix = settings.ADMIN_PREFIX
+        self._own: dict[str, Door] = {
+            f"{prefix}/stats": stats.stats,
+            f"{prefix}/status": stats.short_status,
+            f"{prefix}/healthz": stats.healthz,
+        }
+
+    # httputil.HTTPServerConnectionDelegate
+
+    def start_request(
+        self, server_conn: object, request_conn: httputil.HTTPConnection
+    ) -> httputil.HTTPMessageDelegate:
+        """Make the exchange for a request that begins."""
+        assert isinstance(request_conn, HTTP1Connection)
+        return Exchange(self, request_conn)
+
+    def on_close(self, server_conn: object) -> None:
+        """A client's connection is closed; its exchanges hear of it themselves."""
+
+    # For the doors.
+
+    @cached_property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that this process serves on."""
+        return asyncio.get_running_loop()
+
+    @cached_property
+    def client(self) -> AsyncHTTPClient:
+        """The client that talks to origins."""
+        settings = self.settings
+        return OriginClient(
+            force_instance=True,
+            max_clients=settings.ORIGIN_MAX_CONNECTIONS,
+            max_header_size=settings.MAX_HEADER_SIZE,
+            unlimited_body=True,
+            buffer_size=settings.BUFFER_SIZE,
+            keep_for=settings.ORIGIN_KEEPALIVE,
+            max_idle=settings.ORIGIN_MAX_IDLE,
+            events=_Counting(self.counters),
+        )
+
+    def ask(self, reader: Reader) -> Ask:
+        """Make a question to the origins, whose answer `reader` takes."""
+        return Ask(self.origins, self.client, self._limits, self.counters, reader)
+
+    def is_trusted(self, address: str) -> bool:
+        """Whether a peer is a proxy whose word on its client is believed (TRUSTED_PROXIES)."""
+        if not self._trusted:
+            return False
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._trusted)
+
+    async def door(self, exchange: Exchange) -> None:
+        """Send an exchange through its door."""
+        malformed: Problem | None = getattr(exchange.connection, "malformed", None)
+        if malformed is not None:
+            raise malformed
+        own = self._own.get(exchange.target.partition("?")[0])
+        if exchange.method in ("GET", "HEAD"):
+            await (own or media.serve)(exchange)
+        elif exchange.method == "OPTIONS":
+            await options.serve(exchange)
+        else:
+            raise Problem(
+                405,
+                f"The method {exchange.method} is not supported here.",
+                fields={"Allow": options.ALLOW},
+            )
+
+    def exchange_over(self, exchange: Exchange) -> None:
+        """Forget an exchange that is over."""
+        self.exchanges.discard(exchange)
+        if not self.exchanges and self._finished is not None and not self._finished.done():
+            self._finished.set_result(None)
+
+    async def drained(self) -> None:
+        """Return when no exchange is under way."""
+        if self.exchanges:
+            self._finished = self.loop.create_future()
+            await self._finished
+
+    def close(self) -> None:
+        """Give up what is bound to the loop, and the embedded origin's sockets."""
+        if "client" in self.__dict__:
+            self.client.close()
+        for embedded in self.embedded:
+            embedded.close()

@@ -1,0 +1,92 @@
+"""Errors as the client sees them: problem details (RFC 9457), one place that maps causes."""
+
+import json
+from collections.abc import Mapping
+from http.client import responses
+from typing import Any
+
+from aprp.upstream.errors import (
+    BadResponse,
+    ConnectFailed,
+    ConnectTimeout,
+    FirstByteTimeout,
+    HeadTooLarge,
+    IdleTimeout,
+    OriginClosed,
+    OriginFailure,
+    Overloaded,
+    ResolveFailed,
+    TLSFailed,
+)
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """A request that ends with an error answer.
+
+    `status` is the code, `detail` says what is wrong and what to do; `fields` are header fields
+    beside the usual ones, `members` further members of the problem object. `private` goes to
+    the log, and to the client only where DEBUG is on.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        fields: Mapping[str, str] | None = None,
+        private: str | None = None,
+        **members: Any,
+    ) -> None:
+        """See the class."""
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.fields = dict(fields or {})
+        self.private = private
+        self.members = members
+
+    def body(self, debug: bool) -> bytes:
+        """The problem object as JSON."""
+        problem: dict[str, Any] = {
+            "title": responses.get(self.status, "Error"),
+            "status": self.status,
+            "detail": self.detail,
+            **self.members,
+        }
+        if debug and self.private:
+            problem["cause"] = self.private
+        return (json.dumps(problem, ensure_ascii=False) + "\n").encode()
+
+
+_CAUSES: tuple[tuple[type[OriginFailure], int, str], ...] = (
+    (ResolveFailed, 502, "The origin's host name has no address. Check UPSTREAM and the DNS."),
+    (ConnectTimeout, 504, "The origin did not accept a connection within CONNECT_TIMEOUT."),
+    (ConnectFailed, 502, "The origin refused the connection. Check that it runs, and UPSTREAM."),
+    (
+        TLSFailed,
+        502,
+        "The TLS handshake with the origin failed. Check its certificate, UPSTREAM_CA.",
+    ),
+    (Overloaded, 503, "All ORIGIN_MAX_CONNECTIONS connections to origins are busy. Try again."),
+    (FirstByteTimeout, 504, "The origin sent no answer within FIRST_BYTE_TIMEOUT."),
+    (IdleTimeout, 504, "The origin stopped sending for longer than IDLE_TIMEOUT."),
+    (HeadTooLarge, 502, "The origin's response head is larger than MAX_HEADER_SIZE."),
+    (BadResponse, 502, "The origin's answer is not valid HTTP."),
+    (OriginClosed, 502, "The origin closed the connection before it answered."),
+)
+
+
+def problem_of(error: Exception, origin: str) -> Problem:
+    """The problem that a failed fetch from `origin` makes for the client."""
+    for kind, status, detail in _CAUSES:
+        if isinstance(error, kind):
+            fields = {"Retry-After": "1"} if status == 503 else None
+            return Problem(status, detail, fields=fields, private=f"{origin}: {_words(error)}")
+    raise error
+
+
+def _words(error: Exception) -> str:
+    text = str(getattr(error, "message", None) or getattr(error, "strerror", None) or error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,163 @@
+"""The door of media: GET and HEAD, a range by header, by parameter or by path."""
+
+from dataclasses import dataclass
+
+from aprp.handlers.errors import Problem, problem_of
+from aprp.handlers.exchange import Exchange
+from aprp.media.delivery import Delivery
+from aprp.media.errors import BadOrigin, ConditionFailed, OriginBroke, RangeNotSatisfiable
+from aprp.semantics.answer import Asked
+from aprp.semantics.conditions import UNCONDITIONAL, Conditions
+from aprp.semantics.forwarded import FORWARDING_FIELDS, forward_fields
+from aprp.semantics.headers import BadTarget, add_via, end_to_end, safe_query, safe_target
+from aprp.semantics.ranges import (
+    MalformedRange,
+    RangesDisagree,
+    RangeSet,
+    Statement,
+    limit,
+    parse_header,
+    parse_parameter,
+    reconcile,
+    split_path,
+    take_parameter,
+)
+from aprp.stats.counters import Count
+from aprp.upstream.errors import OriginFailure
+
+# Set by the proxy itself, or of no meaning to an origin that is asked for bytes.
+_NOT_PASSED_ON = frozenset(
+    {"host", "range", "if-range", "content-length", "expect", "via"}
+    | {name.lower() for name in FORWARDING_FIELDS}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request read: what to ask the origin for, and what of it the client is to get."""
+
+    target: str
+    asked: Asked
+
+
+async def serve(exchange: Exchange) -> None:
+    """Answer a GET or HEAD from the origin."""
+    app = exchange.app
+    question = read_question(exchange)
+    delivery = Delivery(
+        question.asked,
+        question.target,
+        request_fields(exchange),
+        exchange,
+        app.ask,
+        app.settings.VIA_NAME,
+    )
+    exchange.abort_work = delivery
+    try:
+        await delivery.run()
+    except (OriginBroke, OriginFailure, BadOrigin) as error:
+        if exchange.closed:
+            return
+        if delivery.begun:
+            app.counters.add(Count.ORIGIN_BREAKS)
+            exchange.cut_short("origin broke")
+            return
+        raise _problem(error, exchange) from error
+    except (RangeNotSatisfiable, ConditionFailed) as error:
+        raise _problem(error, exchange) from error
+
+
+def read_question(exchange: Exchange) -> Question:
+    """Read path, parameter and header; raises Problem 400 or 416 (RFC 9110 section 14)."""
+    settings = exchange.app.settings
+    path, mark, query = exchange.target.partition("?")
+    statements: list[Statement] = []
+    try:
+        path = safe_target(path)
+        if mark:
+            query = safe_query(query)
+        if settings.RANGE_PATH:
+            full = path
+            path, by_path = split_path(path)
+            if by_path is not None:
+                statements.append(Statement("path", full[len(path) :], by_path))
+        if mark and settings.RANGE_PARAM:
+            query, value = take_parameter(query, settings.RANGE_PARAM)
+            if value is not None:
+                name = f"?{settings.RANGE_PARAM}="
+                statements.append(Statement(name, value, parse_parameter(value)))
+    except BadTarget as error:
+        raise Problem(400, f"Bad request target: {error}.") from None
+    except MalformedRange as error:
+        raise Problem(400, f"Malformed range: {error}") from None
+    get = exchange.headers.get
+    header = get("Range")
+    if header is not None and exchange.method == "GET":
+        by_header = parse_header(header)
+        if by_header is not None:
+            statements.append(Statement("Range header", header, by_header))
+    conditions = Conditions.from_headers(get)
+    asked = Asked(
+        exchange.method,
+        _one_range(statements, settings.MAX_RANGES),
+        get("If-Range"),
+        None if conditions == UNCONDITIONAL else conditions,
+    )
+    return Question(f"{path}?{query}" if query else path, asked)
+
+
+def _one_range(statements: list[Statement], most: int) -> RangeSet | None:
+    if not statements:
+        return None
+    try:
+        ranges = reconcile(*statements)
+    except RangesDisagree as error:
+        stated = {statement.source: statement.text for statement in error.statements}
+        raise Problem(416, f"The ranges asked for disagree: {error}", ranges=stated) from None
+    return None if ranges is None else limit(ranges, most)
+
+
+def request_fields(exchange: Exchange) -> dict[str, str]:
+    """The fields for the origin: the client's end-to-end ones, and who asked (RFC 7239)."""
+    headers = exchange.headers
+    app = exchange.app
+    fields: dict[str, str] = {}
+    for name, value in end_to_end(headers.get_all(), headers.get("Connection")):
+        key = name.lower()
+        if key in _NOT_PASSED_ON:
+            continue
+        if name in fields:
+            # RFC 9110 section 5.3; the one field whose lines are joined otherwise is Cookie.
+            value = f"{fields[name]}{'; ' if key == 'cookie' else ', '}{value}"
+        fields[name] = value
+    fields["Via"] = add_via(headers.get("Via"), exchange.version, app.settings.VIA_NAME)
+    fields |= forward_fields(
+        exchange.client,
+        exchange.scheme,
+        headers.get("Host"),
+        headers.get,
+        app.is_trusted(exchange.client),
+    )
+    return fields
+
+
+def _problem(error: Exception, exchange: Exchange) -> Problem:
+    if isinstance(error, RangeNotSatisfiable):
+        if error.total is None:
+            return Problem(416, "The range lies beyond the end of the file.")
+        return Problem(
+            416,
+            f"The range lies beyond the end of the file, which has {error.total} bytes.",
+            fields={"Content-Range": f"bytes */{error.total}", "Accept-Ranges": "bytes"},
+            length=error.total,
+        )
+    if isinstance(error, ConditionFailed):
+        return Problem(412, f"The precondition {error.field} does not hold: the file differs.")
+    origin = exchange.origin or "origin"
+    if isinstance(error, BadOrigin):
+        return Problem(
+            502,
+            "The origin's answer does not fit the request and was not passed on.",
+            private=f"{origin}: {error}",
+        )
+    return problem_of(error, origin)

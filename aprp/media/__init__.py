@@ -1,0 +1,1 @@
+"""What a reader asks for, and where its bytes come from."""

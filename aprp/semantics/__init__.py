@@ -1,0 +1,1 @@
+"""The ground floor: rules of HTTP as pure functions, no I/O."""

@@ -1,0 +1,118 @@
+"""One worker: serves sockets on an event loop until it is told to stop, then drains."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+
+from tornado.httpserver import HTTPServer
+
+from aprp.application import Application
+from aprp.server import ProxyServer
+from aprp.upstream.embedded import make_origin
+
+_new_loop: Callable[[], asyncio.AbstractEventLoop]
+try:
+    from uvloop import new_event_loop as _new_loop
+except ImportError:  # uvloop has no build for this platform
+    _new_loop = asyncio.new_event_loop
+
+_log = logging.getLogger("aprp")
+
+
+def run_worker(
+    app: Application, sockets: Sequence[socket.socket], number: int, control: int | None
+) -> int:
+    """Serve until told to stop, and return the exit code.
+
+    `control` is the read end of a pipe from the parent: a byte says drain, a second one or the
+    pipe's end says stop. Without one, SIGTERM and SIGINT say it.
+    """
+    app.counters.attach(number)
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        return runner.run(_serve(app, sockets, control))
+
+
+async def _serve(app: Application, sockets: Sequence[socket.socket], control: int | None) -> int:
+    stop = _StopRequests()
+    if control is None:
+        stop.listen_to_signals()
+    else:
+        stop.listen_to(control)
+    server = ProxyServer(app)
+    server.add_sockets(sockets)
+    origin = _serve_embedded(app)
+    try:
+        await stop.first.wait()
+        await _drain(app, server, stop.second)
+    finally:
+        server.stop()
+        await server.close_all_connections()
+        if origin is not None:
+            origin.stop()
+            await origin.close_all_connections()
+        app.close()
+    return 0
+
+
+class _StopRequests:
+    """The first request to stop lets transfers finish, the second does not."""
+
+    def __init__(self) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def listen_to_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._request)
+
+    def listen_to(self, control: int) -> None:
+        self._loop.add_reader(control, self._read, control)
+
+    def _read(self, control: int) -> None:
+        said = os.read(control, 16)
+        for _ in said:
+            self._request()
+        if not said:
+            # The parent is gone: nobody will say anything more.
+            self._loop.remove_reader(control)
+            self._request()
+
+    def _request(self) -> None:
+        if self.first.is_set():
+            self.second.set()
+        self.first.set()
+
+
+async def _drain(app: Application, server: ProxyServer, at_once: asyncio.Event) -> None:
+    app.draining = True
+    server.stop()
+    server.close_idle()
+    limit = app.settings.DRAIN_TIMEOUT
+    if app.exchanges:
+        _log.info("stopping: %d transfers finish, for %g s at most", len(app.exchanges), limit)
+    waits = [asyncio.ensure_future(app.drained()), asyncio.ensure_future(at_once.wait())]
+    await asyncio.wait(waits, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    if app.exchanges:
+        _log.warning("stopped with %d transfers cut short", len(app.exchanges))
+
+
+def _serve_embedded(app: Application) -> HTTPServer | None:
+    if not app.embedded:
+        return None
+    settings = app.settings
+    origin = HTTPServer(
+        make_origin(
+            settings.MEDIA_DIR,
+            range_param=settings.RANGE_PARAM,
+            range_path=settings.RANGE_PATH,
+            stats_url=f"{settings.ADMIN_PREFIX}/stats",
+        )
+    )
+    origin.add_sockets(app.embedded)
+    return origin

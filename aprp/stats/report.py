@@ -1,0 +1,180 @@
+"""What is told of the counters: the answers of /stats and /status.
+
+Pure: counters and a time in, values and text out. The fields are described in docs/stats.md.
+"""
+
+from dataclasses import dataclass
+from html import escape
+from string import Template
+
+from aprp import __version__
+from aprp.stats.counters import Count, Counters
+from aprp.stats.page import PAGE
+
+KB = 1024
+MB = 1024 * KB
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A number of bytes in the three units of the Twisted AsyncProxy.
+
+    As in that program, 1 kB is 1024 bytes and 1 MB is 1024 kB.
+    """
+
+    bytes: int
+
+    @property
+    def kb(self) -> float:
+        """The same in kB."""
+        return self.bytes / KB
+
+    @property
+    def mb(self) -> float:
+        """The same in MB."""
+        return self.bytes / MB
+
+    def to_json(self) -> dict[str, float]:
+        """Give the units by name, kB and MB with three decimals."""
+        return {"bytes": self.bytes, "kB": round(self.kb, 3), "MB": round(self.mb, 3)}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The counters at one moment, summed over the workers."""
+
+    version: str
+    uptime: float
+    """Seconds since the start."""
+    workers: int
+    requests: int
+    responses: tuple[int, int, int, int, int]
+    """Answers by status class, 1xx first."""
+    to_clients: Volume
+    from_origins: Volume
+    active_transfers: int
+    client_aborts: int
+    origin_breaks: int
+    origin_requests: int
+    origin_connects: int
+    origin_reuses: int
+    origin_failures: int
+    origin_timeouts: int
+    origin_failovers: int
+
+    def to_json(self) -> dict[str, object]:
+        """Give the object that /stats answers with."""
+        return {
+            "version": self.version,
+            "uptime": {"seconds": round(self.uptime, 3), "text": uptime_text(self.uptime)},
+            "workers": self.workers,
+            "requests": self.requests,
+            "responses": {f"{n}xx": count for n, count in enumerate(self.responses, 1)},
+            "bytes_to_clients": self.to_clients.to_json(),
+            "bytes_from_origins": self.from_origins.to_json(),
+            "transfers": {
+                "active": self.active_transfers,
+                "aborted_by_clients": self.client_aborts,
+                "broken_by_origins": self.origin_breaks,
+            },
+            "origins": {
+                "requests": self.origin_requests,
+                "connects": self.origin_connects,
+                "reuses": self.origin_reuses,
+                "failures": self.origin_failures,
+                "timeouts": self.origin_timeouts,
+                "failovers": self.origin_failovers,
+            },
+        }
+
+
+def report(counters: Counters, now: float, *, version: str = __version__) -> Report:
+    """Read the counters; `now` is of the clock of `Counters.started` (`time.monotonic`)."""
+    total = counters.total
+    return Report(
+        version=version,
+        uptime=counters.uptime(now),
+        workers=counters.workers,
+        requests=total(Count.REQUESTS),
+        responses=(
+            total(Count.RESPONSES_1XX),
+            total(Count.RESPONSES_2XX),
+            total(Count.RESPONSES_3XX),
+            total(Count.RESPONSES_4XX),
+            total(Count.RESPONSES_5XX),
+        ),
+        to_clients=Volume(total(Count.BYTES_TO_CLIENTS)),
+        from_origins=Volume(total(Count.BYTES_FROM_ORIGINS)),
+        active_transfers=total(Count.ACTIVE_TRANSFERS),
+        client_aborts=total(Count.CLIENT_ABORTS),
+        origin_breaks=total(Count.ORIGIN_BREAKS),
+        origin_requests=total(Count.ORIGIN_REQUESTS),
+        origin_connects=total(Count.ORIGIN_CONNECTS),
+        origin_reuses=total(Count.ORIGIN_REUSES),
+        origin_failures=total(Count.ORIGIN_FAILURES),
+        origin_timeouts=total(Count.ORIGIN_TIMEOUTS),
+        origin_failovers=total(Count.ORIGIN_FAILOVERS),
+    )
+
+
+def status(counters: Counters, now: float) -> dict[str, float]:
+    """Give the object that /status answers with: requests so far, and seconds since the start."""
+    return {
+        "counter": counters.total(Count.REQUESTS),
+        "uptime": round(counters.uptime(now), 3),
+    }
+
+
+def uptime_text(seconds: float) -> str:
+    """Give `N days, HH:MM:SS`; the word is `days` for one day too, so that programs can read it."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    return f"{days} days, {hour:02}:{minute:02}:{second:02}"
+
+
+def to_html(report: Report) -> str:
+    """Give the page of /stats: whole in itself, it loads nothing from elsewhere."""
+    return Template(PAGE).substitute(
+        version=escape(report.version),
+        uptime=uptime_text(report.uptime),
+        requests=_number(report.requests),
+        active=_number(report.active_transfers),
+        workers=_number(report.workers),
+        responses=_rows(*((f"{n}xx", count) for n, count in enumerate(report.responses, 1))),
+        volumes="\n".join(
+            f'<tr><th scope="row">{unit}</th><td>{clients}</td><td>{origins}</td></tr>'
+            for unit, clients, origins in (
+                ("bytes", _number(report.to_clients.bytes), _number(report.from_origins.bytes)),
+                ("kB", _decimal(report.to_clients.kb), _decimal(report.from_origins.kb)),
+                ("MB", _decimal(report.to_clients.mb), _decimal(report.from_origins.mb)),
+            )
+        ),
+        transfers=_rows(
+            ("being sent", report.active_transfers),
+            ("cut short by the client", report.client_aborts),
+            ("cut short by the origin", report.origin_breaks),
+        ),
+        origins=_rows(
+            ("requests", report.origin_requests),
+            ("connections opened", report.origin_connects),
+            ("connections used again", report.origin_reuses),
+            ("connections that failed", report.origin_failures),
+            ("answers not in time", report.origin_timeouts),
+            ("turns to another origin", report.origin_failovers),
+        ),
+    )
+
+
+def _rows(*rows: tuple[str, int]) -> str:
+    return "\n".join(
+        f'<tr><th scope="row">{name}</th><td>{_number(count)}</td></tr>' for name, count in rows
+    )
+
+
+def _number(value: int) -> str:
+    return f'<data value="{value}">{value:,}</data>'
+
+
+def _decimal(value: float) -> str:
+    return f'<data value="{value:.3f}">{value:,.2f}</data>'

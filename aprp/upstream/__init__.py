@@ -1,0 +1,1 @@
+"""Origins, and how bytes come from them."""

@@ -1,0 +1,146 @@
+"""Asking the origins of UPSTREAM for one thing: the first that can be reached answers."""
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from tornado.httpclient import AsyncHTTPClient
+
+from aprp.semantics.headers import Fields
+from aprp.stats.counters import Count, Counters
+from aprp.upstream.errors import Aborted, FirstByteTimeout, OriginFailure, Undelivered
+from aprp.upstream.origins import Origin, Origins
+from aprp.upstream.request import OriginRequest
+
+
+@dataclass(frozen=True, slots=True)
+class OriginHead:
+    """Status line and fields of an origin's response; `connection` is its Connection field."""
+
+    version: str
+    status: int
+    reason: str
+    fields: Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Time limits of a request to an origin, in seconds."""
+
+    connect: float
+    first_byte: float
+    idle: float
+
+
+class Reader(Protocol):
+    """Who asked, and takes head and body as they come."""
+
+    def on_origin(self, origin: Origin) -> None:
+        """`origin` is asked now."""
+
+    def on_head(self, head: OriginHead) -> None:
+        """The head has come; `Ask.abort` may be called if the body is not wanted."""
+
+    def on_body(self, view: memoryview) -> Awaitable[None] | None:
+        """Take body bytes; their memory is used again when the returned awaitable is done."""
+
+
+class Ask:
+    """One question to the origins: a method, a path with its query, and fields."""
+
+    def __init__(
+        self,
+        origins: Origins,
+        client: AsyncHTTPClient,
+        limits: Limits,
+        counters: Counters,
+        reader: Reader,
+    ) -> None:
+        """Nothing is sent yet."""
+        self._origins = origins
+        self._client = client
+        self._limits = limits
+        self._counters = counters
+        self._reader = reader
+        self._request: OriginRequest | None = None
+        self._lines: list[str] = []
+        self._aborted = False
+
+    def abort(self) -> None:
+        """Close the origin's connection; `send` returns."""
+        self._aborted = True
+        if self._request is not None:
+            self._request.abort()
+
+    async def send(self, method: str, target: str, fields: Mapping[str, str]) -> None:
+        """Ask, and return when the response is complete or `abort` was called.
+
+        `fields` go out as they are, after Host. Raises the OriginFailure of the last origin
+        tried; only those that could not be reached are passed over (RFC 9110 section 9.2.2).
+        """
+        loop = asyncio.get_running_loop()
+        candidates = self._origins.candidates(loop.time())
+        last = len(candidates) - 1
+        for number, origin in enumerate(candidates):
+            self._reader.on_origin(origin)
+            try:
+                await self._send_to(origin, method, target, fields)
+            except Undelivered:
+                self._counters.add(Count.ORIGIN_FAILURES)
+                self._origins.failed(origin, loop.time())
+                if number == last:
+                    raise
+                self._counters.add(Count.ORIGIN_FAILOVERS)
+                continue
+            except FirstByteTimeout:
+                self._counters.add(Count.ORIGIN_TIMEOUTS)
+                raise
+            self._origins.reached(origin)
+            return
+
+    async def _send_to(
+        self, origin: Origin, method: str, target: str, fields: Mapping[str, str]
+    ) -> None:
+        if self._aborted:
+            return
+        self._lines.clear()
+        limits = self._limits
+        # Host comes first (RFC 9110 section 7.2).
+        headers = {"Host": origin.host, **fields}
+        request = self._request = OriginRequest(
+            f"{origin.url}{target}",
+            origin.endpoint,
+            method=method,
+            headers=headers,
+            header_callback=self._on_line,
+            streaming_callback=self._reader.on_body,
+            connect_timeout=limits.connect,
+            first_byte_timeout=limits.first_byte,
+            idle_timeout=limits.idle,
+        )
+        self._counters.add(Count.ORIGIN_REQUESTS)
+        try:
+            response = await self._client.fetch(request, raise_error=False)
+        except Aborted:
+            return
+        except asyncio.CancelledError:
+            request.abort()
+            raise
+        error = response.error
+        if isinstance(error, OriginFailure) and not isinstance(error, Aborted):
+            raise error
+
+    def _on_line(self, line: str) -> None:
+        """Collect the lines of a head as `header_callback` brings them."""
+        if line != "\r\n":
+            self._lines.append(line)
+            return
+        lines = self._lines
+        version, status, reason = [*lines[0].rstrip("\r\n").split(" ", 2), "", ""][:3]
+        pairs = []
+        for field in lines[1:]:
+            name, _, value = field.partition(":")
+            pairs.append((name, value.strip()))
+        self._lines = []
+        self._reader.on_head(OriginHead(version, int(status), reason, Fields(pairs)))

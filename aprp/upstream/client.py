@@ -1,0 +1,141 @@
+"""The project's AsyncHTTPClient: keep-alive, streaming without copies, back-pressure.
+
+Installed with `AsyncHTTPClient.configure(OriginClient, ...)`. A plain `HTTPRequest` behaves as
+with Tornado's `SimpleAsyncHTTPClient`; an `OriginRequest` streams memoryviews.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+from tornado.netutil import OverrideResolver, Resolver
+
+from aprp.upstream.buffers import BufferPool
+from aprp.upstream.connection import OriginConnection
+from aprp.upstream.dial import Endpoint, dial
+from aprp.upstream.fetch import Fetch
+from aprp.upstream.pool import Pool, Ticket
+
+
+class OriginEvents:
+    """What a client can be told to count; the defaults do nothing."""
+
+    def connected(self) -> None:
+        """A connection to an origin was opened."""
+
+    def reused(self) -> None:
+        """A request went out on a kept connection."""
+
+    def received(self, count: int) -> None:
+        """`count` body bytes came from an origin."""
+
+
+class OriginClient(AsyncHTTPClient):
+    """An asynchronous HTTP/1.1 client that keeps connections.
+
+    Options, beside those of `SimpleAsyncHTTPClient`: `buffer_size` (bytes read at once),
+    `keep_for` (seconds an idle connection is kept), `max_idle` (idle connections per origin;
+    0 closes each after its response), `events` (an `OriginEvents`).
+    """
+
+    def initialize(  # type: ignore[override]
+        self,
+        max_clients: int = 10,
+        hostname_mapping: dict[Any, Any] | None = None,
+        max_buffer_size: int = 104857600,
+        resolver: Resolver | None = None,
+        defaults: dict[str, Any] | None = None,
+        max_header_size: int | None = None,
+        max_body_size: int | None = None,
+        unlimited_body: bool = False,
+        buffer_size: int = 262144,
+        keep_for: float = 55.0,
+        max_idle: int = 64,
+        events: OriginEvents | None = None,
+    ) -> None:
+        """Set the client up for the running loop."""
+        super().initialize(defaults=defaults)
+        self.loop: asyncio.AbstractEventLoop = self.io_loop.asyncio_loop  # type: ignore[attr-defined]
+        self.max_clients = max_clients
+        self.max_header_size = max_header_size or 65536
+        self.max_body_size = (
+            None if unlimited_body else max_buffer_size if max_body_size is None else max_body_size
+        )
+        self._own_resolver = resolver is None
+        self.resolver = resolver or Resolver()
+        if hostname_mapping is not None:
+            self.resolver = OverrideResolver(resolver=self.resolver, mapping=hostname_mapping)
+        self.buffers = BufferPool(max(buffer_size, self.max_header_size + 4096))
+        self.pool = Pool(max_clients, max_idle, keep_for)
+        self.events = events or OriginEvents()
+        self.on_reuse = self.events.reused
+        self.on_bytes = self.events.received
+        self._connections: set[OriginConnection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    def close(self) -> None:
+        """Close every connection; fetches under way fail."""
+        super().close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for task in list(self._tasks):
+            task.cancel()
+        for connection in list(self._connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        self.pool.drain()
+        if self._own_resolver:
+            self.resolver.close()
+
+    def fetch_impl(self, request: HTTPRequest, callback: Callable[[HTTPResponse], None]) -> None:
+        """Start a fetch; `callback` gets its response."""
+        Fetch(self, request, callback).start()
+
+    @property
+    def queue(self) -> deque[Ticket]:
+        """The fetches that wait for a free slot."""
+        return self.pool.queue
+
+    # For Fetch.
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine that ends with the client at the latest."""
+        task = self.loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def dial(self, endpoint: Endpoint, timeout: float | None) -> OriginConnection:
+        """Open a connection; see `aprp.upstream.dial.dial` for what it raises."""
+        connection = await dial(endpoint, self._make_connection, self.resolver, timeout)
+        self.events.connected()
+        return connection
+
+    def _make_connection(self) -> OriginConnection:
+        connection = OriginConnection(self.buffers, self.max_header_size, self._connections.discard)
+        self._connections.add(connection)
+        return connection
+
+    def keep(self, endpoint: Endpoint, connection: OriginConnection) -> None:
+        """Keep an idle connection for the next request."""
+        for surplus in self.pool.keep(endpoint, connection, self.loop.time()):
+            surplus.abort()
+        if self._sweeper is None:
+            self._sweeper = self.loop.call_later(self.pool.keep_for, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeper = None
+        for connection in self.pool.expired(self.loop.time()):
+            connection.abort()
+        if self.pool.idle:
+            self._sweeper = self.loop.call_later(max(self.pool.keep_for / 4, 0.1), self._sweep)
+
+    def leave(self) -> None:
+        """Give a fetch's slot back, to the next one that waits."""
+        ticket = self.pool.leave()
+        if ticket is not None:
+            ticket.granted()

@@ -1,0 +1,340 @@
+"""One connection to an origin: requests out, response heads and body bytes in.
+
+The kernel writes into a buffer on loan; body bytes are handed on as memoryviews of it, and the
+next read waits until the receiver has done with them. That wait is the back-pressure.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from aprp.semantics.framing import ChunkedDecoder, Delimiter, FramingError, response_framing
+from aprp.upstream.buffers import Buffer, BufferPool
+from aprp.upstream.errors import BadResponse, HeadTooLarge, OriginClosed, OriginFailure
+from aprp.upstream.head import ResponseHead, parse_head
+
+MAX_INTERIM_RESPONSES = 10
+
+
+class Receiver(Protocol):
+    """Who asked, and takes what comes."""
+
+    method: str
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """A 1xx response came; the final one follows."""
+
+    def on_head(self, head: ResponseHead, length: int | Delimiter) -> None:
+        """The head of the final response came, and how its body is delimited."""
+
+    def on_data(self, view: memoryview) -> "asyncio.Future[None] | None":
+        """Take body bytes; the view is valid until the returned future is done."""
+
+    def on_end(self, reusable: bool) -> None:
+        """The response is complete and its last bytes are taken."""
+
+    def on_failure(self, error: Exception) -> None:
+        """There will be no more of this response."""
+
+
+class OriginConnection(asyncio.BufferedProtocol):
+    """A connection that carries one exchange at a time and can be kept for the next.
+
+    `bytes_seen` tells whether any byte of the current response has come: a kept connection that
+    ends before the first was closed while idle, and the request may be sent again.
+    """
+
+    def __init__(
+        self, buffers: BufferPool, max_head: int, closed: Callable[["OriginConnection"], None]
+    ) -> None:
+        """`max_head` bounds a response head in bytes; `closed` is called when it is gone."""
+        self.buffers = buffers
+        self.max_head = max_head
+        self.closed_callback = closed
+        self.transport: asyncio.Transport | None = None
+        self.loop = asyncio.get_running_loop()
+        self.receiver: Receiver | None = None
+        self.bytes_seen = False
+        self.last_activity = 0.0
+        self.idle_since = 0.0
+        self.served = 0
+        self._buffer: Buffer | None = None
+        self._position = 0
+        self._filled = 0
+        self._in_body = False
+        self._remaining = 0
+        self._chunked: ChunkedDecoder | None = None
+        self._until_close = False
+        self._keep_alive = False
+        self._interim = 0
+        self._waiting: asyncio.Future[None] | None = None
+        self._resume_writing: asyncio.Future[None] | None = None
+
+    # What the owner does.
+
+    def start(self, receiver: Receiver, request: bytes) -> None:
+        """Send a request's bytes and read its response for `receiver`."""
+        assert self.transport is not None and self.receiver is None
+        self.receiver = receiver
+        self.bytes_seen = False
+        self._interim = 0
+        self.last_activity = self.loop.time()
+        self.transport.write(request)
+
+    def write(self, data: bytes | memoryview) -> "asyncio.Future[None] | None":
+        """Send bytes of a request body; the future, if any, is done when more are welcome."""
+        if self.transport is None or self.transport.is_closing():
+            raise OriginClosed("Connection closed")
+        self.transport.write(data)
+        self.last_activity = self.loop.time()
+        return self._resume_writing
+
+    @property
+    def paused(self) -> bool:
+        """Whether reading waits for the receiver."""
+        return self._waiting is not None
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request can be sent."""
+        return self.transport is not None and not self.transport.is_closing()
+
+    def abort(self) -> None:
+        """Close at once; the receiver hears nothing more."""
+        self.receiver = None
+        if self.transport is not None:
+            self.transport.abort()
+
+    # asyncio.BufferedProtocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection stands."""
+        # uvloop's transports are no subclasses of asyncio's.
+        self.transport = cast(asyncio.Transport, transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Lend the kernel the free part of a buffer."""
+        buffer = self._buffer
+        if buffer is None:
+            buffer = self._buffer = self.buffers.acquire()
+        elif self._filled == self.buffers.size:
+            self._compact()
+        return buffer.view[self._filled :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what the kernel wrote."""
+        self._filled += nbytes
+        if self.receiver is None:
+            # An idle connection has nothing to say; what it says is not an answer.
+            self._drop_buffer()
+            self.abort()
+            return
+        self.bytes_seen = True
+        self.last_activity = self.loop.time()
+        self._advance()
+
+    def eof_received(self) -> bool:
+        """The origin sends no more; connection_lost tells the receiver."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self.transport = None
+        receiver, self.receiver = self.receiver, None
+        if self._resume_writing is not None and not self._resume_writing.done():
+            self._resume_writing.set_result(None)
+        if self._waiting is None:
+            self._drop_buffer()
+        self.closed_callback(self)
+        if receiver is None:
+            return
+        if self._in_body and self._until_close and exc is None:
+            receiver.on_end(False)
+        else:
+            cause = f"Connection closed ({exc})" if exc else "Connection closed"
+            receiver.on_failure(OriginClosed(cause))
+
+    def pause_writing(self) -> None:
+        """The send buffer is full."""
+        self._resume_writing = self.loop.create_future()
+
+    def resume_writing(self) -> None:
+        """The send buffer has room."""
+        waiting, self._resume_writing = self._resume_writing, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+    # The walk over what has come.
+
+    def _advance(self) -> None:
+        try:
+            while self._step():
+                pass
+        except FramingError as error:
+            self._fail(BadResponse(str(error)))
+        except OriginFailure as error:
+            self._fail(error)
+
+    def _step(self) -> bool:
+        """Take one head or one run of body bytes; False where there is nothing to take now."""
+        receiver = self.receiver
+        if receiver is None:
+            if self._waiting is None:
+                self._drop_buffer()
+            return False
+        if not self._in_body:
+            return self._take_head(receiver)
+        if self._chunked is not None:
+            assert self._buffer is not None
+            begin, end = self._chunked.step(self._buffer.view, self._position, self._filled)
+            over = self._chunked.finished
+        else:
+            begin, end = self._position, self._filled
+            if not self._until_close and end - begin > self._remaining:
+                end = begin + self._remaining
+            self._remaining -= end - begin
+            over = self._remaining == 0 and not self._until_close
+        self._position = end
+        waiting = None
+        if end > begin:
+            assert self._buffer is not None
+            waiting = receiver.on_data(self._buffer.view[begin:end])
+            if self.receiver is None:
+                # The receiver gave up meanwhile.
+                over = False
+        if waiting is not None and not waiting.done():
+            self._wait(waiting)
+            return False
+        if waiting is not None:
+            waiting.result()
+        if over:
+            self._finish(receiver)
+            return False
+        if self._position == self._filled:
+            self._drop_buffer()
+            return False
+        return True
+
+    def _take_head(self, receiver: Receiver) -> bool:
+        buffer = self._buffer
+        if buffer is None or self._position == self._filled:
+            return False
+        data = buffer.data
+        end = data.find(b"\r\n\r\n", self._position, self._filled)
+        if end < 0:
+            if data.find(b"\n\n", self._position, self._filled) >= 0:
+                raise BadResponse("line feed without carriage return in the response head")
+            if self._filled - self._position > self.max_head:
+                raise HeadTooLarge(f"delimiter not found within {self.max_head} bytes")
+            return False
+        end += 4
+        if end - self._position > self.max_head:
+            raise HeadTooLarge(f"delimiter not found within {self.max_head} bytes")
+        head = parse_head(bytes(buffer.view[self._position : end]))
+        self._position = end
+        if head.status < 200:
+            self._interim += 1
+            if self._interim > MAX_INTERIM_RESPONSES:
+                raise BadResponse("Too many 1xx responses")
+            response_framing(
+                receiver.method,
+                head.status,
+                head.values("content-length"),
+                head.values("transfer-encoding"),
+            )
+            receiver.on_interim(head)
+            return True
+        length = response_framing(
+            receiver.method,
+            head.status,
+            head.values("content-length"),
+            head.values("transfer-encoding"),
+        )
+        self._in_body = True
+        self._keep_alive = head.keep_alive
+        self._until_close = length is Delimiter.CLOSE
+        self._chunked = ChunkedDecoder() if length is Delimiter.CHUNKED else None
+        self._remaining = length if isinstance(length, int) else 0
+        receiver.on_head(head, length)
+        if length == 0 and self.receiver is not None:
+            self._finish(receiver)
+            return False
+        if self._position == self._filled and self._waiting is None:
+            self._drop_buffer()
+            return False
+        return True
+
+    def _wait(self, waiting: "asyncio.Future[None]") -> None:
+        """Read no more until the receiver has taken what it got."""
+        self._waiting = waiting
+        if self.transport is not None:
+            self.transport.pause_reading()
+        waiting.add_done_callback(self._resume)
+
+    def _resume(self, waiting: "asyncio.Future[None]") -> None:
+        self._waiting = None
+        receiver = self.receiver
+        if receiver is None:
+            if not waiting.cancelled():
+                waiting.exception()
+            self._drop_buffer()
+            return
+        error = asyncio.CancelledError() if waiting.cancelled() else waiting.exception()
+        if error is not None:
+            self._fail(error if isinstance(error, Exception) else OriginClosed("cancelled"))
+            return
+        self.last_activity = self.loop.time()
+        over = (
+            self._chunked.finished
+            if self._chunked is not None
+            else not self._until_close and self._remaining == 0
+        )
+        if over:
+            if self.transport is not None:
+                self.transport.resume_reading()
+            self._finish(receiver)
+            return
+        if self._position == self._filled:
+            self._drop_buffer()
+        else:
+            self._advance()
+        if self._waiting is None and self.transport is not None:
+            self.transport.resume_reading()
+
+    def _finish(self, receiver: Receiver) -> None:
+        """The response is complete: the connection is free, if nothing is odd about it."""
+        surplus = self._filled > self._position
+        reusable = self._keep_alive and not self._until_close and not surplus and self.usable
+        self._drop_buffer()
+        self._in_body = False
+        self._chunked = None
+        self.receiver = None
+        self.served += 1
+        if not reusable and self.transport is not None:
+            self.transport.abort()
+        receiver.on_end(reusable)
+
+    def _fail(self, error: Exception) -> None:
+        receiver = self.receiver
+        self.abort()
+        self._drop_buffer()
+        if receiver is not None:
+            receiver.on_failure(error)
+
+    def _compact(self) -> None:
+        """Make room behind a head that does not fit where it began."""
+        assert self._buffer is not None
+        left = self._filled - self._position
+        data = self._buffer.data
+        data[:left] = data[self._position : self._filled]
+        self._position, self._filled = 0, left
+
+    def _drop_buffer(self) -> None:
+        self._position = self._filled = 0
+        if self._buffer is not None:
+            self.buffers.release(self._buffer)
+            self._buffer = None
+
+    def __repr__(self) -> str:
+        state = "closed" if self.transport is None else "idle" if self.receiver is None else "busy"
+        return f"<OriginConnection {state}, {self.served} served>"

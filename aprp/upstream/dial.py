@@ -1,0 +1,132 @@
+"""Opening a connection: resolve, connect, TLS handshake, within one time limit."""
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tornado.netutil import Resolver
+
+from aprp.upstream.connection import OriginConnection
+from aprp.upstream.errors import ConnectFailed, ConnectTimeout, ResolveFailed, TLSFailed
+
+
+class Endpoint(NamedTuple):
+    """Where a connection leads: connections to equal endpoints can stand in for each other."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None = None
+    family: int = socket.AF_UNSPEC
+    source: str | None = None
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+async def dial(
+    endpoint: Endpoint,
+    make_protocol: Callable[[], OriginConnection],
+    resolver: Resolver,
+    timeout: float | None,
+) -> OriginConnection:
+    """Open a connection to an endpoint, trying its addresses one after another.
+
+    `timeout` is in seconds and covers everything; None or 0 is no limit. Raises ResolveFailed,
+    ConnectFailed, TLSFailed or ConnectTimeout: in each case no request has been sent.
+    """
+    phase = f"while resolving {endpoint.host}"
+    try:
+        async with asyncio.timeout(timeout or None):
+            addresses = await _resolve(endpoint, resolver)
+            phase = f"while connecting to {endpoint}"
+            sock = await _connect(endpoint, addresses, timeout)
+            if endpoint.tls is not None:
+                phase = f"during TLS handshake with {endpoint}"
+            return await _wrap(endpoint, make_protocol, sock, timeout)
+    except TimeoutError:
+        raise ConnectTimeout(f"Timeout {phase}") from None
+
+
+async def _resolve(endpoint: Endpoint, resolver: Resolver) -> list[tuple[int, Any]]:
+    try:
+        addresses = await resolver.resolve(
+            endpoint.host, endpoint.port, socket.AddressFamily(endpoint.family)
+        )
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ResolveFailed(error.errno, f"cannot resolve {endpoint.host}: {reason}") from None
+    if not addresses:
+        raise ResolveFailed(socket.EAI_NONAME, f"cannot resolve {endpoint.host}: no address")
+    return list(addresses)
+
+
+async def _connect(
+    endpoint: Endpoint, addresses: list[tuple[int, Any]], timeout: float | None
+) -> socket.socket:
+    """Connect to the first address that answers; a silent one gets its share of the time."""
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    failure: OSError | None = None
+    for index, (family, address) in enumerate(addresses):
+        left = len(addresses) - index
+        share = (timeout - (loop.time() - start)) / left if timeout and left > 1 else None
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if endpoint.source is not None:
+                sock.bind((endpoint.source, 0))
+            async with asyncio.timeout(share):
+                await loop.sock_connect(sock, address)
+        except TimeoutError as error:
+            sock.close()
+            failure = error
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    if isinstance(failure, TimeoutError) and failure.errno is None:
+        raise failure
+    assert failure is not None
+    # The event loops word it differently; the system's own words are the best known.
+    reason = os.strerror(failure.errno) if failure.errno else str(failure)
+    raise ConnectFailed(failure.errno, f"cannot connect to {endpoint}: {reason}") from None
+
+
+async def _wrap(
+    endpoint: Endpoint,
+    make_protocol: Callable[[], OriginConnection],
+    sock: socket.socket,
+    timeout: float | None,
+) -> OriginConnection:
+    loop = asyncio.get_running_loop()
+    try:
+        _, connection = await loop.create_connection(
+            make_protocol,
+            sock=sock,
+            ssl=endpoint.tls,
+            server_hostname=endpoint.host if endpoint.tls is not None else None,
+            # The time limit around everything comes first.
+            ssl_handshake_timeout=2 * timeout if endpoint.tls is not None and timeout else None,
+        )
+    except ssl.SSLError as error:
+        sock.close()
+        reason = getattr(error, "verify_message", "") or error.reason or str(error)
+        raise TLSFailed(error.errno, f"TLS handshake with {endpoint} failed: {reason}") from None
+    except OSError as error:
+        sock.close()
+        raise ConnectFailed(
+            error.errno, f"{endpoint} closed the connection: {error.strerror or error}"
+        ) from None
+    except BaseException:
+        sock.close()
+        raise
+    return connection

@@ -1,0 +1,122 @@
+"""The head of a response, read by llhttp.
+
+The parser sees the head only: fed with the body it would make a `bytes` object of each piece.
+"""
+
+import re
+from dataclasses import dataclass
+
+import httptools
+
+from aprp.semantics.framing import FramingError, response_framing
+from aprp.upstream.errors import BadResponse
+
+_LENGTH_LINE = re.compile(rb"content-length:[ \t]*([^\r\n]*?)[ \t]*\r\n", re.IGNORECASE)
+_CODING_LINE = re.compile(rb"transfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r\n", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """Status line and field lines of a response, names and order as they came."""
+
+    version: str
+    status: int
+    reason: str
+    fields: list[tuple[str, str]]
+    keep_alive: bool
+
+    def values(self, name: str) -> list[str]:
+        """All values of the field `name`, which must be given in lower case."""
+        return [value for key, value in self.fields if key.lower() == name]
+
+    def get(self, name: str) -> str | None:
+        """The first value of the field `name`, which must be given in lower case."""
+        for key, value in self.fields:
+            if key.lower() == name:
+                return value
+        return None
+
+
+class _Collector:
+    """Receives what the parser finds."""
+
+    __slots__ = ("complete", "fields", "reason")
+
+    def __init__(self) -> None:
+        self.fields: list[tuple[str, str]] = []
+        self.reason = b""
+        self.complete = False
+
+    def on_status(self, status: bytes) -> None:
+        self.reason += status
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name.decode("latin-1"), value.decode("latin-1").rstrip(" \t")))
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+
+
+def parse_head(data: bytes) -> ResponseHead:
+    """Read a complete head, from the status line to the empty line.
+
+    Raises BadResponse where llhttp refuses it (RFC 9112 sections 4 and 5), except that equal
+    repetitions of Content-Length count as one (RFC 9110 section 8.6).
+    """
+    try:
+        return _parse(data)
+    except BadResponse:
+        mended = _one_length(data)
+        if mended == data:
+            raise
+        return _parse(mended)
+
+
+def _parse(data: bytes) -> ResponseHead:
+    collector = _Collector()
+    parser = httptools.HttpResponseParser(collector)
+    try:
+        parser.feed_data(data)
+    except httptools.HttpParserUpgrade:
+        raise BadResponse("Upgrade without being asked") from None
+    except httptools.HttpParserError as error:
+        reason = str(error) or type(error).__name__
+        if "whitespace after header value" in reason:
+            reason = "header line folding is not supported"
+        raise BadResponse(reason) from None
+    if not collector.complete:
+        raise BadResponse("incomplete response head")
+    version = parser.get_http_version()
+    return ResponseHead(
+        version=f"HTTP/{version}",
+        status=parser.get_status_code(),
+        reason=collector.reason.decode("latin-1"),
+        fields=collector.fields,
+        keep_alive=_keeps_alive(version, collector.fields),
+    )
+
+
+def _keeps_alive(version: str, fields: list[tuple[str, str]]) -> bool:
+    """Whether the connection persists after the response (RFC 9112 section 9.3)."""
+    options = {
+        option.strip().lower()
+        for name, value in fields
+        if name.lower() == "connection"
+        for option in value.split(",")
+    }
+    if "close" in options:
+        return False
+    return version == "1.1" or "keep-alive" in options
+
+
+def _one_length(data: bytes) -> bytes:
+    """Write equal Content-Length values as one; BadResponse where they cannot be believed."""
+    lengths = [value.decode("latin-1") for value in _LENGTH_LINE.findall(data)]
+    codings = [value.decode("latin-1") for value in _CODING_LINE.findall(data)]
+    try:
+        length = response_framing("GET", 200, lengths, codings)
+    except FramingError as error:
+        raise BadResponse(str(error)) from None
+    if not isinstance(length, int):
+        return data
+    return _LENGTH_LINE.sub(b"", data)[:-2] + b"Content-Length: %d\r\n\r\n" % length

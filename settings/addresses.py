@@ -1,0 +1,52 @@
+"""Checks of the addresses that lists of settings hold; each returns the entry as it is kept.
+
+All raise ValueError for an entry that is not allowed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+EMBEDDED = "embedded"
+"""The word in UPSTREAM that stands for the origin inside aprp, which serves MEDIA_DIR."""
+
+_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?)"
+# RFC 3986: what a path may hold; the query and the fragment are left out on purpose.
+_URL = re.compile(rf"https?://{_HOST}(?::[0-9]{{1,5}})?(?:/[A-Za-z0-9._~!$&'()*+;=:@%/-]*)?", re.I)
+# RFC 6454 section 6.2, as browsers send it; apps on phones have schemes of their own.
+_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_HOST}(?::[0-9]{{1,5}})?", re.IGNORECASE)
+
+
+def upstream(entry: str) -> str:
+    """Check an origin: the word `embedded`, or an http or https URL that may have a base path."""
+    if entry.lower() == EMBEDDED:
+        return EMBEDDED
+    if not _URL.fullmatch(entry):
+        raise ValueError
+    _check_authority(entry)
+    return entry
+
+
+def web_origin(entry: str) -> str:
+    """Check an origin in the browser's sense, `https://player.example`, or `*`; in lower case."""
+    if entry == "*":
+        return entry
+    if not _ORIGIN.fullmatch(entry):
+        raise ValueError
+    _check_authority(entry)
+    return entry.lower()
+
+
+def network(entry: str) -> str:
+    """Check an IP address or network and return it as a network: `10.0.0.7` as `10.0.0.7/32`."""
+    return str(ipaddress.ip_network(entry))
+
+
+def _check_authority(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.port == 0:
+        raise ValueError
+    if parts.netloc.startswith("["):
+        ipaddress.IPv6Address(parts.hostname or "")

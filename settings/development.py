@@ -1,0 +1,16 @@
+"""Settings for work on a desk: the embedded origin, this machine only, the log on the console."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from settings import base
+
+
+class Settings(base.Settings):
+    """The settings if none are chosen."""
+
+    DEBUG = True
+    ADDRESS = "localhost"
+    CORS_ORIGINS: Sequence[str] = ("*",)
+    LOG_CONSOLE = True

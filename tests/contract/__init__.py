@@ -1,0 +1,1 @@
+"""Contract tests: Tornado's AsyncHTTPTestCase, with the origin mocked; pytest and nose run them."""

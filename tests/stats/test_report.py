@@ -1,0 +1,198 @@
+"""What /stats and /status tell of the counters, as data and as a page."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from aprp import __version__
+from aprp.stats.counters import Count, Counters
+from aprp.stats.report import Volume, report, status, to_html, uptime_text
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs/stats.md"
+
+
+def counted() -> Counters:
+    """Counters with another value in each count, over two workers."""
+    counters = Counters(2, started=1000.0)
+    values = {
+        Count.REQUESTS: 48213,
+        Count.RESPONSES_1XX: 1,
+        Count.RESPONSES_2XX: 46119,
+        Count.RESPONSES_3XX: 1511,
+        Count.RESPONSES_4XX: 570,
+        Count.RESPONSES_5XX: 12,
+        Count.BYTES_TO_CLIENTS: 5 * 1024**3 + 512,
+        Count.BYTES_FROM_ORIGINS: 3 * 1024**2 // 2,
+        Count.ACTIVE_TRANSFERS: 17,
+        Count.CLIENT_ABORTS: 903,
+        Count.ORIGIN_BREAKS: 3,
+        Count.ORIGIN_REQUESTS: 47900,
+        Count.ORIGIN_CONNECTS: 210,
+        Count.ORIGIN_REUSES: 47690,
+        Count.ORIGIN_FAILURES: 4,
+        Count.ORIGIN_TIMEOUTS: 5,
+        Count.ORIGIN_FAILOVERS: 6,
+    }
+    assert set(values) == set(Count)
+    for count, value in values.items():
+        counters.attach(0)
+        counters.add(count, value - 1)
+        counters.attach(1)
+        counters.add(count)
+    return counters
+
+
+NOW = 1000.0 + 93784.5
+
+
+def test_the_document_shows_what_is_told() -> None:
+    """The example in docs/stats.md is the report of these counters."""
+    example = re.search(r"```json\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert example
+    assert json.loads(example[1]) == report(counted(), NOW, version="0.1.0").to_json()
+
+
+def test_the_document_names_each_field() -> None:
+    text = DOCUMENT.read_text()
+
+    def names(value: object, prefix: str = "") -> list[str]:
+        if not isinstance(value, dict):
+            return [prefix]
+        return [n for key, v in value.items() for n in names(v, f"{prefix}.{key}".lstrip("."))]
+
+    for name in names(report(Counters(), 0.0).to_json()):
+        assert re.search(rf"^\| `{name}` \|", text, re.MULTILINE), name
+
+
+def test_the_document_says_what_each_count_is() -> None:
+    text = DOCUMENT.read_text()
+    assert [count.gloss for count in Count if f"| {count.gloss} |" not in text] == []
+
+
+def test_the_version_is_the_programs() -> None:
+    assert report(Counters(), 0.0).to_json()["version"] == __version__
+
+
+def test_status() -> None:
+    assert status(counted(), NOW) == {"counter": 48213, "uptime": 93784.5}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 days, 00:00:00"),
+        (0.999, "0 days, 00:00:00"),
+        (59, "0 days, 00:00:59"),
+        (61, "0 days, 00:01:01"),
+        (3600, "0 days, 01:00:00"),
+        (86399.9, "0 days, 23:59:59"),
+        (86400, "1 days, 00:00:00"),
+        (93784.5, "1 days, 02:03:04"),
+        (1000 * 86400 + 1, "1000 days, 00:00:01"),
+    ],
+)
+def test_uptime_text(seconds: float, text: str) -> None:
+    assert uptime_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "kb", "mb"),
+    [
+        (0, 0, 0),
+        (1, 0.001, 0),
+        (512, 0.5, 0),
+        (1024, 1, 0.001),
+        (1024**2, 1024, 1),
+        (5 * 1024**2 // 2, 2560, 2.5),
+        (10**15, 976562500000, 953674316.406),
+    ],
+)
+def test_units(count: int, kb: float, mb: float) -> None:
+    """1 kB is 1024 bytes, 1 MB is 1024 kB."""
+    assert Volume(count).to_json() == {"bytes": count, "kB": kb, "MB": mb}
+
+
+class Tags(HTMLParser):
+    """Checks that each tag is closed in turn; keeps the attributes that could load something."""
+
+    VOID = ("meta", "link", "img", "br", "hr", "input")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str | None] = []
+        self.scripts = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.scripts += tag in ("script", "link", "img", "iframe")
+        self.links += [value for name, value in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_loads_nothing() -> None:
+    tags = Tags()
+    page = to_html(report(counted(), NOW))
+    tags.feed(page)
+    tags.close()
+    assert tags.open == []
+    assert tags.links == ["?format=json"]
+    assert tags.scripts == 0
+    assert "url(" not in page
+    assert "@import" not in page
+    assert page.startswith("<!DOCTYPE html>\n")
+    for needed in (
+        '<meta http-equiv="refresh" content="5">',
+        '<meta name="viewport"',
+        '<meta charset="utf-8">',
+        "prefers-color-scheme: dark",
+    ):
+        assert needed in page
+
+
+def test_the_page_shows_the_counters() -> None:
+    page = to_html(report(counted(), NOW))
+
+    def shown(cell: str) -> str:
+        return re.sub("<.*?>", "", cell)
+
+    keys = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page)
+    assert {name: shown(value) for name, value in keys} == {
+        "Uptime": "1 days, 02:03:04",
+        "Requests": "48,213",
+        "Active transfers": "17",
+        "Workers": "2",
+    }
+    rows = re.findall(r'<tr><th scope="row">(.*?)</th>((?:<td>.*?</td>)+)</tr>', page)
+    assert [(n, [shown(c) for c in re.findall("<td>(.*?)</td>", cells)]) for n, cells in rows] == [
+        ("bytes", ["5,368,709,632", "1,572,864"]),
+        ("kB", ["5,242,880.50", "1,536.00"]),
+        ("MB", ["5,120.00", "1.50"]),
+        ("being sent", ["17"]),
+        ("cut short by the client", ["903"]),
+        ("cut short by the origin", ["3"]),
+        ("1xx", ["1"]),
+        ("2xx", ["46,119"]),
+        ("3xx", ["1,511"]),
+        ("4xx", ["570"]),
+        ("5xx", ["12"]),
+        ("requests", ["47,900"]),
+        ("connections opened", ["210"]),
+        ("connections used again", ["47,690"]),
+        ("connections that failed", ["4"]),
+        ("answers not in time", ["5"]),
+        ("turns to another origin", ["6"]),
+    ]
+    assert '<data value="5368709632">' in page
+
+
+def test_the_version_cannot_break_the_page() -> None:
+    page = to_html(report(Counters(), 0.0, version="<script>$uptime"))
+    assert "&lt;script&gt;$uptime" in page
+    assert "<script" not in page

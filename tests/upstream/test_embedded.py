@@ -1,0 +1,315 @@
+"""The embedded origin over real sockets. Expected bytes come from slicing what the test wrote."""
+
+import os
+import tempfile
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import quote, urljoin
+
+import pytest
+from tornado.httpclient import HTTPResponse
+from tornado.testing import AsyncHTTPTestCase, ExpectLog
+from tornado.web import Application
+
+from aprp.upstream.embedded import make_origin
+from aprp.upstream.listing import MAX_FILES, content_type, list_media
+
+CONTENT = bytes(range(256)) * 1000
+
+
+class References(HTMLParser):
+    """Collects the addresses that a page refers to, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.sources: list[str] = []
+        self.others: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name == "href":
+                (self.links if tag == "a" else self.others).append(value or "")
+            elif name == "src":
+                self.sources.append(value or "")
+
+
+class OriginTest(AsyncHTTPTestCase):
+    """A directory with one clip, served."""
+
+    def get_app(self) -> Application:
+        held = tempfile.TemporaryDirectory()
+        self.addCleanup(held.cleanup)
+        self.outside = Path(held.name)
+        self.root = self.outside / "media"
+        self.root.mkdir()
+        self.write("clip.mp4")
+        return make_origin(self.root)
+
+    def write(self, name: str, content: bytes = CONTENT) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def ask(self, path: str, method: str = "GET", **headers: str) -> HTTPResponse:
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.fetch(path, method=method, headers=fields, follow_redirects=False)
+
+    def page(self, path: str = "/") -> str:
+        answer = self.ask(path)
+        assert answer.code == 200
+        assert answer.headers["Content-Type"] == "text/html; charset=UTF-8"
+        return answer.body.decode()
+
+
+class FileTest(OriginTest):
+    def test_whole_file(self) -> None:
+        answer = self.ask("/clip.mp4")
+        assert (answer.code, answer.body) == (200, CONTENT)
+        assert answer.headers["Content-Type"] == "video/mp4"
+        assert answer.headers["Accept-Ranges"] == "bytes"
+
+    def test_one_range(self) -> None:
+        answer = self.ask("/clip.mp4", Range="bytes=1000-1999")
+        assert (answer.code, answer.body) == (206, CONTENT[1000:2000])
+        assert answer.headers["Content-Range"] == f"bytes 1000-1999/{len(CONTENT)}"
+
+    def test_range_beyond_the_end(self) -> None:
+        answer = self.ask("/clip.mp4", Range=f"bytes={len(CONTENT)}-")
+        assert answer.code == 416
+        assert answer.headers["Content-Range"] == f"bytes */{len(CONTENT)}"
+
+    def test_head_has_the_length_and_ignores_a_range(self) -> None:
+        # RFC 9110 section 14.2: Range is defined for GET.
+        answer = self.ask("/clip.mp4", method="HEAD", Range="bytes=0-9")
+        assert (answer.code, answer.body) == (200, b"")
+        assert answer.headers["Content-Length"] == str(len(CONTENT))
+
+    def test_if_range_with_the_current_validator_is_partial(self) -> None:
+        whole = self.ask("/clip.mp4")
+        for validator in (whole.headers["Etag"], whole.headers["Last-Modified"]):
+            answer = self.ask("/clip.mp4", Range="bytes=0-9", If_Range=validator)
+            assert (answer.code, answer.body) == (206, CONTENT[:10])
+
+    def test_if_range_with_another_validator_is_whole(self) -> None:
+        # RFC 9110 section 13.1.5: a weak validator never matches.
+        weak = "W/" + self.ask("/clip.mp4").headers["Etag"]
+        for validator in ('"other"', weak, "Thu, 01 Jan 1970 00:00:00 GMT"):
+            answer = self.ask("/clip.mp4", Range="bytes=0-9", If_Range=validator)
+            assert (answer.code, answer.body) == (200, CONTENT)
+
+    def test_etag_is_strong_and_answers_304(self) -> None:
+        etag = self.ask("/clip.mp4").headers["Etag"]
+        assert etag.startswith('"')
+        assert self.ask("/clip.mp4", If_None_Match=etag).code == 304
+
+    def test_etag_follows_the_file(self) -> None:
+        path = self.root / "clip.mp4"
+        before = self.ask("/clip.mp4").headers["Etag"]
+        path.write_bytes(CONTENT[::-1])
+        os.utime(path, ns=(0, 1))
+        same_length = self.ask("/clip.mp4")
+        path.write_bytes(CONTENT[:-1])
+        os.utime(path, ns=(0, 1))
+        same_time = self.ask("/clip.mp4")
+        assert same_length.body == CONTENT[::-1]
+        assert len({before, same_length.headers["Etag"], same_time.headers["Etag"]}) == 3
+
+    def test_a_file_larger_than_tornado_hashes_has_an_etag(self) -> None:
+        with (self.root / "large.mkv").open("wb") as file:
+            file.truncate(200 << 20)
+        answer = self.ask("/large.mkv", method="HEAD")
+        assert answer.headers["Content-Length"] == str(200 << 20)
+        assert answer.headers["Etag"]
+
+    def test_names_with_spaces_signs_and_other_scripts(self) -> None:
+        for name in ("a b.mp4", "größe 映画.webm", "50%.mp3", "a+b&c=d?#e.ogg", "deep/er/x.mp4"):
+            self.write(name, name.encode())
+            assert self.ask("/" + quote(name)).body == name.encode()
+
+    def test_hidden_files_are_not_there(self) -> None:
+        self.write(".secret.mp4")
+        self.write(".dir/clip.mp4")
+        self.write("dir/.dir/clip.mp4")
+        for path in ("/.secret.mp4", "/.dir/clip.mp4", "/dir/.dir/clip.mp4", "/.dir/", "/dir/.dir"):
+            assert self.ask(path).code == 404, path
+
+    def test_nothing_outside_the_directory(self) -> None:
+        (self.outside / "secret.mp4").write_bytes(b"secret")
+        (self.root / "link.mp4").symlink_to("../secret.mp4")
+        (self.root / "up").symlink_to("..")
+        for path in (
+            "/../secret.mp4",
+            "/%2e%2e/secret.mp4",
+            "/%2e%2e/",
+            "/clip.mp4/../../secret.mp4",
+        ):
+            assert self.ask(path).code == 404, path
+        with ExpectLog("tornado.general", "403 GET"):
+            outside = quote(str(self.outside / "secret.mp4"))
+            for path in ("/link.mp4", "/up/secret.mp4", "/up/", f"/{outside}", f"/{outside}/"):
+                assert self.ask(path).code == 403, path
+
+    def test_names_that_no_file_has(self) -> None:
+        for path in ("/none.mp4", "/none/", "/clip.mp4/", "/a%00b", "/a%00b/", "/" + "x" * 300):
+            assert self.ask(path).code == 404, path
+
+    def test_a_directory_without_a_slash_leads_to_its_page(self) -> None:
+        self.write("dir one/clip.mp4")
+        answer = self.ask("/dir%20one")
+        assert answer.code == 301
+        assert urljoin("/dir%20one", answer.headers["Location"]) == "/dir%20one/"
+
+    def test_only_get_and_head(self) -> None:
+        assert self.fetch("/clip.mp4", method="POST", body=b"").code == 405
+        assert self.fetch("/", method="DELETE").code == 405
+
+
+class IndexTest(OriginTest):
+    def test_every_listed_file_is_served_under_its_link(self) -> None:
+        names = ["clip.mp4", "a b.webm", 'q"<i>&.mp3', "a:b?c#d%41.ogg", "größe/映画 1.mkv"]
+        for name in names:
+            self.write(name, name.encode())
+        found = References(self.page()).links
+        bodies = [self.ask(urljoin("/", link)).body for link in found]
+        assert [name for name in names if name.encode() not in bodies] == []
+
+    def test_page_of_a_subdirectory(self) -> None:
+        self.write("series/one/1.mp4", b"1")
+        links = References(self.page("/series/")).links
+        assert "one/1.mp4" in links
+        assert self.ask(urljoin("/series/", "one/1.mp4")).body == b"1"
+
+    def test_plays_the_sample_first(self) -> None:
+        self.write("sample.mp4")
+        page = References(self.page())
+        assert page.sources == ["sample.mp4"]
+
+    def test_plays_the_first_playable_file_otherwise(self) -> None:
+        self.write("a.mkv")
+        self.write("b.webm")
+        assert References(self.page()).sources == ["b.webm"]
+
+    def test_names_cannot_become_markup(self) -> None:
+        self.write("<script>alert(1)<!--.mp4")
+        self.write("x' onerror='alert(2).mp4")
+        page = self.page()
+        assert "<script>alert" not in page
+        assert "' onerror" not in page
+        assert "&lt;script&gt;alert(1)&lt;!--.mp4" in page
+
+    def test_refers_to_no_other_host(self) -> None:
+        page = self.page()
+        seen = References(page)
+        for reference in seen.links + seen.sources + seen.others:
+            assert reference.startswith("data:") or "//" not in reference
+        policy = self.ask("/").headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'self'")
+
+    def test_shows_the_three_ways_to_ask_for_a_range(self) -> None:
+        links = References(self.page()).links
+        assert {"clip.mp4", "clip.mp4?range=0-99", "clip.mp4/0/99"} <= set(links)
+
+    def test_head(self) -> None:
+        whole = self.ask("/")
+        answer = self.ask("/", method="HEAD")
+        assert (answer.code, answer.body) == (200, b"")
+        assert answer.headers["Content-Length"] == str(len(whole.body))
+
+    def test_an_empty_directory_says_what_to_do(self) -> None:
+        (self.root / "clip.mp4").unlink()
+        page = self.page()
+        assert str(self.root) in page
+        assert "--upstream" in page
+        assert References(page).sources == []
+
+    def test_lists_no_more_than_the_bound(self) -> None:
+        for number in range(MAX_FILES):
+            self.write(f"{number:04}.mp3", b"")
+        links = References(self.page()).links
+        assert "0499.mp3" in links
+        assert "clip.mp4" not in links
+        assert "lists the first 500" in self.page()
+
+
+class OptionsTest(OriginTest):
+    def get_app(self) -> Application:
+        super().get_app()
+        return make_origin(self.root, range_param="r", range_path=False, stats_url="/x/stats")
+
+    def test_the_page_tells_what_the_proxy_takes(self) -> None:
+        links = References(self.page()).links
+        assert "clip.mp4?r=0-99" in links
+        assert "/x/stats" in links
+        assert not [link for link in links if link.endswith("/0/99")]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.mp4", "video/mp4"),
+        ("a.MP4", "video/mp4"),
+        ("a.webm", "video/webm"),
+        ("a.mkv", "video/x-matroska"),
+        ("a.m3u8", "application/vnd.apple.mpegurl"),
+        ("a.ts", "video/mp2t"),
+        ("a.mpd", "application/dash+xml"),
+        ("a.m4s", "video/iso.segment"),
+        ("a.vtt", "text/vtt"),
+        ("a.mp3", "audio/mpeg"),
+        ("a.m4a", "audio/mp4"),
+        ("a.ogg", "audio/ogg"),
+        ("a.flac", "audio/flac"),
+        ("a.mp4.txt", "text/plain"),
+        ("a.nothing-known", None),
+        ("mp4", None),
+    ],
+)
+def test_content_type(name: str, expected: str | None) -> None:
+    assert content_type(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (586197, "572 KiB"),
+        (1023 * 1024, "1023 KiB"),
+        (1 << 20, "1 MiB"),
+        (1_500_000, "1.43 MiB"),
+        (8 << 30, "8 GiB"),
+        (3 << 40, "3 TiB"),
+    ],
+)
+def test_size_text(tmp_path: Path, size: int, text: str) -> None:
+    with (tmp_path / "a.mp4").open("wb") as file:
+        file.truncate(size)
+    assert [file.size_text for file in list_media(tmp_path, tmp_path).files] == [text]
+
+
+def test_listing_order_and_what_is_left_out(tmp_path: Path) -> None:
+    for name in ("b.mp4", "A.mp3", "dir/c.webm", "Dir2/d.ts", "notes.txt", ".h.mp4", ".d/e.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "dir.mp4").mkdir()
+    (tmp_path / "inner.mp4").symlink_to("b.mp4")
+    (tmp_path / "broken.mp4").symlink_to("nothing.mp4")
+    (tmp_path / "loop").symlink_to(".")
+    (tmp_path / os.fsdecode(b"\xff.mp4")).touch()
+    listing = list_media(tmp_path, tmp_path)
+    names = [file.name for file in listing.files]
+    assert names == ["A.mp3", "b.mp4", "inner.mp4", "dir/c.webm", "Dir2/d.ts"]
+    assert listing.complete
+
+
+def test_listing_says_when_it_was_cut(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.mp4").touch()
+    assert list_media(tmp_path, tmp_path, max_files=3).complete
+    cut = list_media(tmp_path, tmp_path, max_files=2)
+    assert [file.name for file in cut.files] == ["a.mp4", "b.mp4"]
+    assert not cut.complete
