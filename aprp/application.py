@@ -4,16 +4,17 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, cast
 
 from tornado import httputil
-from tornado.http1connection import HTTP1Connection
 from tornado.httpclient import AsyncHTTPClient
 
+from aprp.front.wire import RequestConnection
 from aprp.handlers import media, options, stats
 from aprp.handlers.errors import Problem
 from aprp.handlers.exchange import Exchange
+from aprp.semantics.forwarded import forward_fields
 from aprp.stats.counters import Count, Counters
 from aprp.upstream.asking import Ask, Limits, Reader
 from aprp.upstream.client import OriginClient, OriginEvents
@@ -81,8 +82,7 @@ class Application(httputil.HTTPServerConnectionDelegate):
         self, server_conn: object, request_conn: httputil.HTTPConnection
     ) -> httputil.HTTPMessageDelegate:
         """Make the exchange for a request that begins."""
-        assert isinstance(request_conn, HTTP1Connection)
-        return Exchange(self, request_conn)
+        return Exchange(self, cast(RequestConnection, request_conn))
 
     def on_close(self, server_conn: object) -> None:
         """A client's connection is closed; its exchanges hear of it themselves."""
@@ -113,10 +113,16 @@ class Application(httputil.HTTPServerConnectionDelegate):
         """Make a question to the origins, whose answer `reader` takes."""
         return Ask(self.origins, self.client, self._limits, self.counters, reader)
 
-    def is_trusted(self, address: str) -> bool:
+    def forwarded(
+        self, client: str, scheme: str, host: str | None, incoming: Callable[[str], str | None]
+    ) -> dict[str, str]:
+        """The fields that tell an origin who asked; `incoming` gets a field of the request."""
+        if self._trusted and self._is_trusted(client):
+            return forward_fields(client, scheme, host, incoming, True)
+        return _forwarded_of_untrusted(client, scheme, host)
+
+    def _is_trusted(self, address: str) -> bool:
         """Whether a peer is a proxy whose word on its client is believed (TRUSTED_PROXIES)."""
-        if not self._trusted:
-            return False
         try:
             parsed = ipaddress.ip_address(address)
         except ValueError:
@@ -125,9 +131,9 @@ class Application(httputil.HTTPServerConnectionDelegate):
 
     async def door(self, exchange: Exchange) -> None:
         """Send an exchange through its door."""
-        malformed: Problem | None = getattr(exchange.connection, "malformed", None)
+        malformed: tuple[int, str] | None = getattr(exchange.connection, "malformed", None)
         if malformed is not None:
-            raise malformed
+            raise Problem(*malformed)
         own = self._own.get(exchange.target.partition("?")[0])
         if exchange.method in ("GET", "HEAD"):
             await (own or media.serve)(exchange)
@@ -158,3 +164,9 @@ class Application(httputil.HTTPServerConnectionDelegate):
             self.client.close()
         for embedded in self.embedded:
             embedded.close()
+
+
+@lru_cache(maxsize=1024)
+def _forwarded_of_untrusted(client: str, scheme: str, host: str | None) -> dict[str, str]:
+    """The same for all requests of a connection; not to be changed by whoever gets it."""
+    return forward_fields(client, scheme, host, lambda name: None, False)

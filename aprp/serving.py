@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from tornado.httpserver import HTTPServer
 
 from aprp.application import Application
-from aprp.server import ProxyServer
+from aprp.front.server import ProxyServer
 from aprp.upstream.embedded import make_origin
 
 _new_loop: Callable[[], asyncio.AbstractEventLoop]
@@ -41,15 +41,18 @@ async def _serve(app: Application, sockets: Sequence[socket.socket], control: in
         stop.listen_to_signals()
     else:
         stop.listen_to(control)
-    server = ProxyServer(app)
-    server.add_sockets(sockets)
+    settings = app.settings
+    server = ProxyServer(
+        app, max_head=settings.MAX_HEADER_SIZE, idle_timeout=settings.KEEPALIVE_TIMEOUT
+    )
+    await server.listen(sockets)
     origin = _serve_embedded(app)
     try:
         await stop.first.wait()
         await _drain(app, server, stop.second)
     finally:
         server.stop()
-        await server.close_all_connections()
+        server.close_all()
         if origin is not None:
             origin.stop()
             await origin.close_all_connections()

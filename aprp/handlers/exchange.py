@@ -15,9 +15,9 @@ from tornado import httputil
 from tornado.http1connection import HTTP1Connection
 
 from aprp import __version__, logs
+from aprp.front.connection import ClientConnection
+from aprp.front.wire import ClientGone, Piece, RequestConnection, StreamWire, Wire
 from aprp.handlers.errors import PROBLEM_TYPE, Problem
-from aprp.handlers.wire import ClientGone, Wire
-from aprp.media.cutter import Piece
 from aprp.semantics import cors
 from aprp.semantics.headers import Fields
 from aprp.stats.counters import Count
@@ -36,10 +36,14 @@ class Exchange(httputil.HTTPMessageDelegate):
     as they came), `version`, `headers`, `client` (address), `scheme`, `closed`.
     """
 
-    def __init__(self, app: "Application", connection: HTTP1Connection) -> None:
+    def __init__(self, app: "Application", connection: RequestConnection) -> None:
         self.app = app
         self.connection = connection
-        self.wire = Wire(connection.stream)
+        if isinstance(connection, ClientConnection):
+            self.wire: Wire = connection.wire
+        else:
+            assert isinstance(connection, HTTP1Connection)
+            self.wire = StreamWire(connection.stream)
         self.loop = app.loop
         self.started = self.loop.time()
         self.method = self.target = self.version = ""
@@ -145,7 +149,7 @@ class Exchange(httputil.HTTPMessageDelegate):
             self.app.counters.add(Count.CLIENT_ABORTS)
         if self.abort_work is not None:
             self.abort_work.abort()  # type: ignore[attr-defined]
-        self.wire.stream.close()
+        self.wire.close()
 
     def cut_short(self, why: str) -> None:
         """End a begun answer so that the client sees that bytes are missing."""

@@ -8,7 +8,7 @@ from aprp.media.delivery import Delivery
 from aprp.media.errors import BadOrigin, ConditionFailed, OriginBroke, RangeNotSatisfiable
 from aprp.semantics.answer import Asked
 from aprp.semantics.conditions import UNCONDITIONAL, Conditions
-from aprp.semantics.forwarded import FORWARDING_FIELDS, forward_fields
+from aprp.semantics.forwarded import FORWARDING_FIELDS
 from aprp.semantics.headers import BadTarget, add_via, end_to_end, safe_query, safe_target
 from aprp.semantics.ranges import (
     MalformedRange,
@@ -131,13 +131,7 @@ def request_fields(exchange: Exchange) -> dict[str, str]:
             value = f"{fields[name]}{'; ' if key == 'cookie' else ', '}{value}"
         fields[name] = value
     fields["Via"] = add_via(headers.get("Via"), exchange.version, app.settings.VIA_NAME)
-    fields |= forward_fields(
-        exchange.client,
-        exchange.scheme,
-        headers.get("Host"),
-        headers.get,
-        app.is_trusted(exchange.client),
-    )
+    fields |= app.forwarded(exchange.client, exchange.scheme, headers.get("Host"), headers.get)
     return fields
 
 

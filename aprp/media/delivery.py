@@ -39,8 +39,9 @@ from aprp.semantics.conditions import NotModified, PreconditionFailed, Validator
 from aprp.semantics.headers import Fields
 from aprp.semantics.multipart import Framing
 from aprp.semantics.ranges import IntRange, RangeSpec, Span
-from aprp.upstream.asking import Ask, OriginHead, Reader
+from aprp.upstream.asking import Ask, Reader
 from aprp.upstream.errors import OriginFailure
+from aprp.upstream.head import ResponseHead
 from aprp.upstream.origins import Origin
 
 # The rest of a body that is not wanted is read rather than the connection closed, up to this.
@@ -91,13 +92,13 @@ class Delivery(Reader):
         self._aborted = False
         self._sent: RangeSpec | None = None
         self._answer: Answer | None = None
-        self._head: OriginHead | None = None
+        self._head: ResponseHead | None = None
         self._cutter: Cutter | None = None
         self._discard = False
         self._expected: int | None = None
         self._delivered = 0
         self._late: Callable[[], None] | None = None
-        self._further: Callable[[OriginHead], None] | None = None
+        self._further: Callable[[ResponseHead], None] | None = None
         self._framing: Framing | None = None
 
     def abort(self) -> None:
@@ -175,7 +176,7 @@ class Delivery(Reader):
         """Note who is asked, for the log."""
         self._sink.asks(origin.url)
 
-    def on_head(self, head: OriginHead) -> None:
+    def on_head(self, head: ResponseHead) -> None:
         """Decide, and begin the answer where this response is the one."""
         if self._further is not None:
             self._further(head)
@@ -223,7 +224,7 @@ class Delivery(Reader):
         length = self._head.fields.get("Content-Length")
         return length is None or int(length) > cutter.position
 
-    def _reject(self, head: OriginHead) -> None:
+    def _reject(self, head: ResponseHead) -> None:
         """Get rid of a body that nobody wants."""
         length = head.fields.get("Content-Length")
         self._cutter = None
@@ -247,13 +248,13 @@ class Delivery(Reader):
         self._sink.begin(status, reason, fields, length, range_text)
         self._expected = length
 
-    def _begin_relay(self, head: OriginHead) -> None:
+    def _begin_relay(self, head: ResponseHead) -> None:
         text = head.fields.get("Content-Length")
         bodiless = self.asked.method == "HEAD" or head.status in (204, 304)
         length = 0 if bodiless else int(text) if text is not None else None
         self._begin(head.status, head.reason, relayed_fields(head, self._via), length)
 
-    def _begin_part(self, head: OriginHead, part: Part) -> None:
+    def _begin_part(self, head: ResponseHead, part: Part) -> None:
         if self.asked.method != "HEAD":
             self._cutter = Cutter([Cut(part.skip, part.skip + part.span.length)])
         if part.total is None and head.status == 200:
@@ -262,7 +263,7 @@ class Delivery(Reader):
         else:
             self._begin_span(head, part.span, part.total)
 
-    def _begin_parts(self, head: OriginHead, parts: Parts) -> None:
+    def _begin_parts(self, head: ResponseHead, parts: Parts) -> None:
         if parts.source == "none":
             # The head of the first response that does hold bytes is the one to go by.
             self._reject(head)
@@ -277,7 +278,7 @@ class Delivery(Reader):
         else:
             self._cutter = Cutter([Cut(0, parts.spans[0].length, framing.part_head(0))])
 
-    def _begin_multipart(self, head: OriginHead, parts: Parts) -> Framing:
+    def _begin_multipart(self, head: ResponseHead, parts: Parts) -> Framing:
         spans, total = parts.spans, parts.total
         framing = Framing(secrets.token_hex(16), head.fields.get("Content-Type"), spans, total)
         text = f"{spans[0].to_content_range(total)} and {len(spans) - 1} more"
@@ -286,7 +287,7 @@ class Delivery(Reader):
         self._framing = framing
         return framing
 
-    def _begin_span(self, head: OriginHead, span: Span, total: int | None) -> None:
+    def _begin_span(self, head: ResponseHead, span: Span, total: int | None) -> None:
         fields = span_fields(head, self._via, span, total)
         text = span.to_content_range(total)
         self._begin(206, "Partial Content", fields, span.length, text)
@@ -317,7 +318,7 @@ class Delivery(Reader):
         span, total = parts.spans[index], parts.total
         wrong: list[Bad] = []
 
-        def on_head(head: OriginHead) -> None:
+        def on_head(head: ResponseHead) -> None:
             skip = check_further_part(span, total, known, head.status, head.fields.get)
             if isinstance(skip, Bad):
                 wrong.append(skip)
@@ -341,7 +342,7 @@ class Delivery(Reader):
             raise OriginBroke(f"part {index + 1} is incomplete")
 
 
-def _strong_validator(head: OriginHead | None, validators: Validators) -> str | None:
+def _strong_validator(head: ResponseHead | None, validators: Validators) -> str | None:
     """What to put into If-Range so that a further part is of the same version."""
     if head is None:
         return None

@@ -3,13 +3,13 @@
 from aprp.semantics.headers import Fields, add_via, end_to_end
 from aprp.semantics.multipart import Framing
 from aprp.semantics.ranges import Span
-from aprp.upstream.asking import OriginHead
+from aprp.upstream.head import ResponseHead
 
 # They tell of the whole content and are wrong for a part of it (RFC 9530 section 2).
 _OF_WHOLE_CONTENT = ("Content-Digest", "Content-MD5")
 
 
-def relayed_fields(head: OriginHead, via: str) -> Fields:
+def relayed_fields(head: ResponseHead, via: str) -> Fields:
     """The origin's end-to-end fields as they are, with Via; ranges can always be had."""
     fields = Fields(end_to_end(head.fields.get_all(), head.fields.get("Connection")))
     fields["Via"] = add_via(fields.get("Via"), head.version, via)
@@ -18,7 +18,7 @@ def relayed_fields(head: OriginHead, via: str) -> Fields:
     return fields
 
 
-def span_fields(head: OriginHead, via: str, span: Span, total: int | None) -> Fields:
+def span_fields(head: ResponseHead, via: str, span: Span, total: int | None) -> Fields:
     """The fields of a 206 with one span."""
     fields = _partial_fields(head, via)
     fields["Content-Range"] = span.to_content_range(total)
@@ -26,7 +26,7 @@ def span_fields(head: OriginHead, via: str, span: Span, total: int | None) -> Fi
     return fields
 
 
-def parts_fields(head: OriginHead, via: str, framing: Framing) -> Fields:
+def parts_fields(head: ResponseHead, via: str, framing: Framing) -> Fields:
     """The fields of a multipart/byteranges 206; it has no Content-Range of its own."""
     fields = _partial_fields(head, via)
     fields.remove("Content-Range")
@@ -35,7 +35,7 @@ def parts_fields(head: OriginHead, via: str, framing: Framing) -> Fields:
     return fields
 
 
-def not_modified_fields(head: OriginHead, via: str) -> Fields:
+def not_modified_fields(head: ResponseHead, via: str) -> Fields:
     """The fields of a 304 that the proxy makes of a 200 or 206 (RFC 9110 section 15.4.5)."""
     fields = relayed_fields(head, via)
     for name, _ in fields.get_all():
@@ -44,7 +44,7 @@ def not_modified_fields(head: OriginHead, via: str) -> Fields:
     return fields
 
 
-def _partial_fields(head: OriginHead, via: str) -> Fields:
+def _partial_fields(head: ResponseHead, via: str) -> Fields:
     fields = relayed_fields(head, via)
     fields["Accept-Ranges"] = "bytes"
     if head.status == 200:

@@ -124,18 +124,13 @@ def _of_whole(asked: Asked, get: Get) -> Answer:
     ranges = asked.ranges
     if ranges is None and asked.conditions is None:
         return RELAY
-    validators = Validators.from_headers(get)
-    if asked.conditions is not None:
-        match evaluate(asked.method, asked.conditions, validators):
-            case Proceed():
-                pass
-            case NotModified() | PreconditionFailed() as ended:
-                return ended
-            case never_verdict:
-                assert_never(never_verdict)
-    if ranges is None or (
-        asked.if_range is not None and not if_range_matches(asked.if_range, validators)
-    ):
+    if asked.conditions is not None or asked.if_range is not None:
+        validators = Validators.from_headers(get)
+        if (ended := _ended_by_condition(asked, validators)) is not None:
+            return ended
+        if asked.if_range is not None and not if_range_matches(asked.if_range, validators):
+            return RELAY
+    if ranges is None:
         return RELAY
     if (get("Content-Encoding") or "identity").lower() != "identity":
         # Ranges of a coding that was not asked for would not fit those asked before or after.
@@ -152,6 +147,20 @@ def _of_whole(asked: Asked, get: Get) -> Answer:
             if len(spans) == 1:
                 return Part(spans[0], length, spans[0].start)
             return Parts(tuple(sorted(spans, key=lambda span: span.start)), length, "whole")
+        case never:
+            assert_never(never)
+
+
+def _ended_by_condition(
+    asked: Asked, validators: Validators
+) -> NotModified | PreconditionFailed | None:
+    if asked.conditions is None:
+        return None
+    match evaluate(asked.method, asked.conditions, validators):
+        case Proceed():
+            return None
+        case NotModified() | PreconditionFailed() as ended:
+            return ended
         case never:
             assert_never(never)
 
@@ -176,17 +185,12 @@ def _of_partial(asked: Asked, sent: RangeSpec | None, get: Get) -> Answer:
     declared = _content_length(get)
     if declared is not None and declared != got.stop - got.start:
         return Bad(f"the origin's 206 has Content-Length {declared} for {got.to_header()!r}")
-    validators = Validators.from_headers(get)
-    if asked.conditions is not None:
-        match evaluate(asked.method, asked.conditions, validators):
-            case Proceed():
-                pass
-            case NotModified() | PreconditionFailed() as ended:
-                return ended
-            case never:
-                assert_never(never)
-    if asked.if_range is not None and not if_range_matches(asked.if_range, validators):
-        return AskWhole()
+    if asked.conditions is not None or asked.if_range is not None:
+        validators = Validators.from_headers(get)
+        if (ended := _ended_by_condition(asked, validators)) is not None:
+            return ended
+        if asked.if_range is not None and not if_range_matches(asked.if_range, validators):
+            return AskWhole()
     if got.total is None:
         return _of_partial_without_total(ranges, sent, got)
     wanted = sent.select(got.total)

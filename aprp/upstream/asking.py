@@ -1,27 +1,17 @@
 """Asking the origins of UPSTREAM for one thing: the first that can be reached answers."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from tornado.httpclient import AsyncHTTPClient
 
-from aprp.semantics.headers import Fields
 from aprp.stats.counters import Count, Counters
-from aprp.upstream.errors import Aborted, FirstByteTimeout, OriginFailure, Undelivered
+from aprp.upstream.errors import Aborted, FirstByteTimeout, Undelivered
+from aprp.upstream.head import ResponseHead
 from aprp.upstream.origins import Origin, Origins
 from aprp.upstream.request import OriginRequest
-
-
-@dataclass(frozen=True, slots=True)
-class OriginHead:
-    """Status line and fields of an origin's response; `connection` is its Connection field."""
-
-    version: str
-    status: int
-    reason: str
-    fields: Fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +29,11 @@ class Reader(Protocol):
     def on_origin(self, origin: Origin) -> None:
         """`origin` is asked now."""
 
-    def on_head(self, head: OriginHead) -> None:
+    def on_head(self, head: ResponseHead) -> None:
         """The head has come; `Ask.abort` may be called if the body is not wanted."""
 
-    def on_body(self, view: memoryview) -> Awaitable[None] | None:
-        """Take body bytes; their memory is used again when the returned awaitable is done."""
+    def on_body(self, view: memoryview) -> "asyncio.Future[None] | None":
+        """Take body bytes; their memory is used again when the returned future is done."""
 
 
 class Ask:
@@ -64,7 +54,6 @@ class Ask:
         self._counters = counters
         self._reader = reader
         self._request: OriginRequest | None = None
-        self._lines: list[str] = []
         self._aborted = False
 
     def abort(self) -> None:
@@ -104,43 +93,24 @@ class Ask:
     ) -> None:
         if self._aborted:
             return
-        self._lines.clear()
         limits = self._limits
-        # Host comes first (RFC 9110 section 7.2).
-        headers = {"Host": origin.host, **fields}
         request = self._request = OriginRequest(
             f"{origin.url}{target}",
             origin.endpoint,
             method=method,
-            headers=headers,
-            header_callback=self._on_line,
-            streaming_callback=self._reader.on_body,
+            # Host comes first (RFC 9110 section 7.2).
+            headers={"Host": origin.host, **fields},
+            on_head=self._reader.on_head,
+            on_body=self._reader.on_body,
             connect_timeout=limits.connect,
             first_byte_timeout=limits.first_byte,
             idle_timeout=limits.idle,
         )
         self._counters.add(Count.ORIGIN_REQUESTS)
         try:
-            response = await self._client.fetch(request, raise_error=False)
+            await self._client.fetch(request, raise_error=False)
         except Aborted:
             return
         except asyncio.CancelledError:
             request.abort()
             raise
-        error = response.error
-        if isinstance(error, OriginFailure) and not isinstance(error, Aborted):
-            raise error
-
-    def _on_line(self, line: str) -> None:
-        """Collect the lines of a head as `header_callback` brings them."""
-        if line != "\r\n":
-            self._lines.append(line)
-            return
-        lines = self._lines
-        version, status, reason = [*lines[0].rstrip("\r\n").split(" ", 2), "", ""][:3]
-        pairs = []
-        for field in lines[1:]:
-            name, _, value = field.partition(":")
-            pairs.append((name, value.strip()))
-        self._lines = []
-        self._reader.on_head(OriginHead(version, int(status), reason, Fields(pairs)))

@@ -232,24 +232,19 @@ class OriginConnection(asyncio.BufferedProtocol):
             raise HeadTooLarge(f"delimiter not found within {self.max_head} bytes")
         head = parse_head(bytes(buffer.view[self._position : end]))
         self._position = end
+        fields = head.fields
+        length = response_framing(
+            receiver.method,
+            head.status,
+            fields.getlist("Content-Length"),
+            fields.getlist("Transfer-Encoding"),
+        )
         if head.status < 200:
             self._interim += 1
             if self._interim > MAX_INTERIM_RESPONSES:
                 raise BadResponse("Too many 1xx responses")
-            response_framing(
-                receiver.method,
-                head.status,
-                head.values("content-length"),
-                head.values("transfer-encoding"),
-            )
             receiver.on_interim(head)
             return True
-        length = response_framing(
-            receiver.method,
-            head.status,
-            head.values("content-length"),
-            head.values("transfer-encoding"),
-        )
         self._in_body = True
         self._keep_alive = head.keep_alive
         self._until_close = length is Delimiter.CLOSE

@@ -2,417 +2,274 @@
 
 A fetch waits for its slot, takes an idle connection or opens one, sends, and hands on what
 comes. A request that a kept connection did not answer with a single byte is sent once more on
-a new connection (RFC 9112 section 9.3.1).
+a new connection (RFC 9112 section 9.3.1). `StreamFetch` is for the proxy's own requests;
+`aprp.upstream.generic` has the one for all others.
 """
 
 import asyncio
-import io
-import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tornado.gen import convert_yielded
 from tornado.httpclient import HTTPResponse
-from tornado.httputil import HTTPHeaders
-from tornado.log import app_log, gen_log
 
 from aprp.semantics.framing import Delimiter
 from aprp.upstream.connection import OriginConnection
+from aprp.upstream.dial import Endpoint
 from aprp.upstream.errors import (
     Aborted,
-    BadResponse,
     FirstByteTimeout,
-    HeadTooLarge,
     IdleTimeout,
     OriginClosed,
     Overloaded,
-    TLSFailed,
-    TotalTimeout,
 )
-from aprp.upstream.gunzip import Gunzip
 from aprp.upstream.head import ResponseHead
-from aprp.upstream.redirects import follow, leads_elsewhere
-from aprp.upstream.request import OriginRequest, Prepared, prepare
+from aprp.upstream.pool import Ticket
+from aprp.upstream.request import OriginRequest
 
 if TYPE_CHECKING:
     from aprp.upstream.client import OriginClient
 
-_REPEATABLE = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"}
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
 
 class Fetch:
-    """The state of one `AsyncHTTPClient.fetch`; a `Receiver` of its connection."""
+    """What every fetch has: a slot, a connection, a time limit, an end.
 
-    __slots__ = (
-        "_body",
-        "_callback",
-        "_client",
-        "_connection",
-        "_gunzip",
-        "_head",
-        "_headers",
-        "_own",
-        "_prepared",
-        "_redirected",
-        "_request",
-        "_started",
-        "_started_wall",
-        "_task",
-        "_ticket",
-        "_timer",
-        "_total_body",
-        "_writing",
-        "method",
-    )
+    A subclass says what is sent (`after_head` sends a body), takes head and body, and is told
+    of the end once, by `ended`.
+    """
 
-    def __init__(
-        self, client: "OriginClient", request: Any, callback: Callable[[HTTPResponse], None]
-    ) -> None:
-        """`request` is the merged request that AsyncHTTPClient makes of an HTTPRequest."""
-        self._client = client
-        self._request = request
-        self._callback: Callable[[HTTPResponse], None] | None = callback
-        inner = request.request
-        self._own: OriginRequest | None = inner if isinstance(inner, OriginRequest) else None
-        if self._own is not None:
-            self._own.fetch = self
-        self.method: str = inner.method
-        self._started = client.loop.time()
-        self._started_wall = time.time()
-        self._connection: OriginConnection | None = None
-        self._head: ResponseHead | None = None
-        self._headers: HTTPHeaders | None = None
-        self._body = bytearray()
-        self._total_body = 0
-        self._gunzip: Gunzip | None = None
-        self._redirected = False
-        self._timer: asyncio.TimerHandle | None = None
+    def __init__(self, client: "OriginClient", method: str) -> None:
+        self.client = client
+        self.method = method
+        self.endpoint: Endpoint | None = None
+        self.request_head = b""
+        self.connection: OriginConnection | None = None
+        self.head: ResponseHead | None = None
+        self.over = False
         self._task: asyncio.Task[None] | None = None
-        self._writing: asyncio.Task[None] | None = None
-        self._ticket: Any = None
-        self._prepared: Prepared | None = None
+        self._ticket: Ticket | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    # What a subclass decides.
+
+    @property
+    def connect_limit(self) -> float | None:
+        """Seconds for a slot, and for a connection; None: no limit."""
+        raise NotImplementedError
+
+    def arm(self) -> None:
+        """Set the time limit of what follows the request; `set_timer` is there for it."""
+
+    def after_head(self) -> None:
+        """The request's head is sent."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the request may be sent again if nothing came back."""
+        return self.method in _REPEATABLE
+
+    def completed(self, reusable: bool) -> None:
+        """The response is complete; `keep` or close the connection and `end`."""
+        self.keep(reusable)
+        self.end()
+
+    def ended(self, error: Exception | None) -> None:
+        """The fetch is over; told once."""
+        raise NotImplementedError
 
     # Getting a connection.
 
-    def start(self) -> None:
+    def begin(self) -> None:
         """Send the request as soon as a slot is free."""
-        try:
-            self._prepared = prepare(self._request)
-        except (ValueError, KeyError, NotImplementedError) as error:
-            self._end(error=error)
-            return
-        self._ticket = self._client.pool.enter(self._granted)
+        self._ticket = self.client.pool.enter(self._granted)
         if self._ticket is None:
             self._go(reuse=True)
-            return
-        gen_log.debug("max_clients limit reached, request queued. %r", self._client.pool)
-        limits = [t for t in (self._request.connect_timeout, self._request.request_timeout) if t]
-        if limits:
-            self._timer = self._client.loop.call_later(min(limits), self._queued_too_long)
+        elif self.connect_limit:
+            self.set_timer(self.connect_limit, self._queued_too_long)
 
     def _granted(self) -> None:
         self._ticket = None
-        self._stop_timer()
+        self.stop_timer()
         self._go(reuse=True)
 
     def _queued_too_long(self) -> None:
-        self._timer = None
-        self._end(error=Overloaded("Timeout in request queue"))
+        self.end(Overloaded("Timeout in request queue"))
 
     def _go(self, reuse: bool) -> None:
-        assert self._prepared is not None
-        connection = self._client.pool.take(self._prepared.endpoint) if reuse else None
+        assert self.endpoint is not None
+        connection = self.client.pool.take(self.endpoint) if reuse else None
         if connection is not None:
-            self._client.on_reuse()
+            self.client.events.reused()
             self._send(connection)
-            return
-        self._task = self._client.spawn(self._dial())
+        else:
+            self._task = self.client.spawn(self._dial(self.endpoint))
 
-    async def _dial(self) -> None:
-        assert self._prepared is not None
-        limits = [t for t in (self._request.connect_timeout, self._request.request_timeout) if t]
+    async def _dial(self, endpoint: Endpoint) -> None:
         try:
-            connection = await self._client.dial(
-                self._prepared.endpoint, min(limits) if limits else None
-            )
+            connection = await self.client.dial(endpoint, self.connect_limit)
             self._task = None
             self._send(connection)
         except Exception as error:
             self._task = None
-            if isinstance(error, TLSFailed) and self._own is None:
-                gen_log.warning("SSL Error: %s", error)
-            self._end(error=error)
+            self.end(error)
 
     def _send(self, connection: OriginConnection) -> None:
-        assert self._prepared is not None
-        self._connection = connection
-        connection.start(self, self._prepared.head)
-        self._arm()
-        if not self._request.expect_100_continue:
-            self._send_body()
+        self.connection = connection
+        connection.start(self, self.request_head)
+        self.arm()
+        self.after_head()
 
-    def _send_body(self) -> None:
-        assert self._prepared is not None and self._connection is not None
-        if self._own is not None:
-            return
-        if self._request.body_producer is not None:
-            self._writing = self._client.spawn(self._produce())
-        elif self._prepared.body is not None:
-            self._connection.write(self._prepared.body)
-
-    async def _produce(self) -> None:
-        assert self._prepared is not None and self._connection is not None
-        connection, chunked = self._connection, self._prepared.chunked
-
-        def write(data: bytes) -> "asyncio.Future[None]":
-            waiting = connection.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
-            if waiting is None:
-                waiting = self._client.loop.create_future()
-                waiting.set_result(None)
-            return waiting
-
-        try:
-            produced = self._request.body_producer(write)
-            if produced is not None:
-                await convert_yielded(produced)
-            if chunked:
-                connection.write(b"0\r\n\r\n")
-        except Exception as error:
-            self._fail_callback(error) if not isinstance(error, OriginClosed) else self._end(
-                error=error
-            )
-
-    # What the connection tells.
+    # What the connection tells (`aprp.upstream.connection.Receiver`).
 
     def on_interim(self, head: ResponseHead) -> None:
-        """A 1xx response: after 100 the body may go."""
-        if head.status == 100 and self._request.expect_100_continue and self._writing is None:
-            self._send_body()
+        """A 1xx response came."""
 
     def on_head(self, head: ResponseHead, length: int | Delimiter) -> None:
-        """Tell the header callback, line by line."""
-        self._head = head
-        request = self._request
-        limit = self._client.max_body_size
-        if limit is not None and isinstance(length, int) and length > limit:
-            raise BadResponse("Content-Length too long")
-        if self._own is None:
-            self._headers = HTTPHeaders()
-            for name, value in head.fields:
-                self._headers.add(name, value)
-            if leads_elsewhere(request, head.status, self._headers):
-                self._redirected = True
-                return
-            if request.decompress_response and length != 0:
-                self._gunzip = Gunzip.for_response(self._headers)
-        callback = request.request.header_callback
-        if callback is None:
-            return
-        try:
-            callback(f"{head.version} {head.status} {head.reason}\r\n")
-            fields = head.fields if self._own is not None else self._headers.get_all()  # type: ignore[union-attr]
-            for name, value in fields:
-                callback(f"{name}: {value}\r\n")
-            callback("\r\n")
-        except Exception as error:
-            self._fail_callback(error)
+        """The head of the final response came."""
+        raise NotImplementedError
 
     def on_data(self, view: memoryview) -> "asyncio.Future[None] | None":
-        """Hand body bytes to the streaming callback, or collect them."""
-        self._client.on_bytes(len(view))
-        if self._redirected:
-            return None
-        own = self._own
-        if own is not None:
-            try:
-                waiting = own.streaming_callback(view)  # type: ignore[misc,arg-type]
-            except Exception as error:
-                self._fail_callback(error)
-                return None
-            if waiting is None or isinstance(waiting, asyncio.Future):
-                return waiting
-            return asyncio.ensure_future(waiting)
-        return self._on_generic_data(view)
-
-    def _on_generic_data(self, view: memoryview) -> "asyncio.Future[None] | None":
-        limit = self._client.max_body_size
-        if self._gunzip is None:
-            self._total_body += len(view)
-            if limit is not None and self._total_body > limit:
-                raise BadResponse(
-                    "chunked body too large" if self._is_chunked() else "Body too long"
-                )
-            return self._deliver(bytes(view))
-        return asyncio.ensure_future(self._inflate(bytes(view)))
-
-    async def _inflate(self, data: bytes) -> None:
-        assert self._gunzip is not None
-        limit = self._client.max_body_size
-        for piece in self._gunzip.pieces(data):
-            self._total_body += len(piece)
-            if limit is not None and self._total_body > limit:
-                raise BadResponse("decompressed body too large")
-            waiting = self._deliver(piece)
-            if waiting is not None:
-                await waiting
-
-    def _deliver(self, data: bytes) -> "asyncio.Future[None] | None":
-        if self._request.streaming_callback is None:
-            self._body += data
-            return None
-        try:
-            waiting = self._request.streaming_callback(data)
-        except Exception as error:
-            self._fail_callback(error)
-            return None
-        if waiting is None:
-            return None
-        return asyncio.ensure_future(self._watch(waiting))
-
-    async def _watch(self, waiting: Any) -> None:
-        try:
-            await convert_yielded(waiting)
-        except (Exception, asyncio.CancelledError) as error:
-            self._fail_callback(error)
-
-    def _is_chunked(self) -> bool:
-        return self._headers is not None and "Transfer-Encoding" in self._headers
+        """Body bytes came."""
+        raise NotImplementedError
 
     def on_end(self, reusable: bool) -> None:
         """The response is complete."""
-        connection, self._connection = self._connection, None
-        if reusable and connection is not None and self._prepared is not None:
-            if self._writing is not None and not self._writing.done():
-                connection.abort()
-            else:
-                self._client.keep(self._prepared.endpoint, connection)
-        if self._gunzip is not None:
-            try:
-                self._gunzip.finish()
-            except BadResponse as error:
-                self.on_failure(error)
-                return
-        if self._redirected:
-            self._redirect()
-            return
-        self._end()
+        self.completed(reusable)
 
     def on_failure(self, error: Exception) -> None:
         """The connection ended, or what came is no HTTP."""
-        connection, self._connection = self._connection, None
-        if isinstance(error, OriginClosed):
-            stale = connection is not None and connection.served > 0 and not connection.bytes_seen
-            if stale and self._own is not None and self.method in _REPEATABLE:
-                self._stop_timer()
-                self._go(reuse=False)
-                return
-            if stale and self._may_repeat():
-                self._stop_timer()
-                self._go(reuse=False)
-                return
-        elif self._own is None and isinstance(error, BadResponse):
-            gen_log.info("Malformed HTTP message from None: %s", error.message)
-        elif self._own is None and isinstance(error, HeadTooLarge):
-            gen_log.info("Unsatisfiable read, closing connection: %s", error)
-        self._end(error=error)
-
-    def _may_repeat(self) -> bool:
-        return self.method in _REPEATABLE and self._request.body_producer is None
-
-    def _redirect(self) -> None:
-        assert self._head is not None and self._headers is not None
-        callback, self._callback = self._callback, None
-        self._release()
-        assert callback is not None
-        follow(self._client, self._request, self._head.status, self._headers, callback)
-
-    # Time limits: one timer, set anew when it fires.
-
-    def _arm(self) -> None:
-        own = self._own
-        if own is not None:
-            self._timer = self._client.loop.call_later(own.first_byte_timeout, self._check)
-        elif self._request.request_timeout:
-            left = self._started + self._request.request_timeout - self._client.loop.time()
-            self._timer = self._client.loop.call_later(max(left, 0), self._total_timeout)
-
-    def _total_timeout(self) -> None:
-        self._timer = None
-        self._end(error=TotalTimeout("Timeout during request"))
-
-    def _check(self) -> None:
-        self._timer = None
-        own, connection = self._own, self._connection
-        if own is None or connection is None:
+        connection, self.connection = self.connection, None
+        stale = connection is not None and connection.served > 0 and not connection.bytes_seen
+        if isinstance(error, OriginClosed) and stale and self.repeatable:
+            self.stop_timer()
+            self._go(reuse=False)
             return
-        limit = own.idle_timeout if self._head is not None else own.first_byte_timeout
-        now = self._client.loop.time()
-        left = limit if connection.paused else connection.last_activity + limit - now
-        if left > 0.001:
-            self._timer = self._client.loop.call_later(left, self._check)
-        elif self._head is None:
-            self._end(error=FirstByteTimeout(f"no answer within {limit:g} s"))
-        else:
-            self._end(error=IdleTimeout(f"no bytes for {limit:g} s"))
+        self.end(error)
 
-    def _stop_timer(self) -> None:
+    def keep(self, reusable: bool) -> None:
+        """Give the connection to the next request, if it can serve one."""
+        connection, self.connection = self.connection, None
+        if reusable and connection is not None and self.endpoint is not None:
+            self.client.keep(self.endpoint, connection)
+
+    # The end.
+
+    def set_timer(self, delay: float, callback: "asyncio._Callback") -> None:  # type: ignore[name-defined]
+        """Call back after `delay` seconds, unless the fetch ends before."""
+        self._timer = self.client.loop.call_later(delay, callback)
+
+    def stop_timer(self) -> None:
+        """Call back no more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    # The end.
-
     def abort(self) -> None:
         """Give up: the origin's connection is closed and the fetch fails with Aborted."""
-        self._end(error=Aborted("given up"))
+        self.end(Aborted("given up"))
 
-    def _fail_callback(self, error: BaseException) -> None:
-        """A callback raised: that is the caller's bug or wish, and the fetch is over."""
-        if self._own is None:
-            app_log.error("Uncaught exception", exc_info=error)
-            error = OriginClosed("Connection closed")
-        self._end(error=error)
+    def end(self, error: Exception | None = None) -> None:
+        """End the fetch, with an error if there is one; a second end is ignored."""
+        if self.over:
+            return
+        self.over = True
+        self.release()
+        self.ended(error)
 
-    def _release(self) -> None:
-        self._stop_timer()
-        connection, self._connection = self._connection, None
+    def release(self) -> None:
+        """Give up timer, connection, dial and slot."""
+        self.stop_timer()
+        connection, self.connection = self.connection, None
         if connection is not None:
             connection.abort()
-        for task in (self._task, self._writing):
-            if task is not None and not task.done() and task is not asyncio.current_task():
-                task.cancel()
-        self._task = None
-        if self._ticket is not None:
-            self._ticket.left = True
-            self._ticket = None
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+        ticket, self._ticket = self._ticket, None
+        if ticket is not None:
+            ticket.left = True
         else:
-            self._client.leave()
+            self.client.leave()
 
-    def _end(self, error: BaseException | None = None) -> None:
-        callback, self._callback = self._callback, None
-        if callback is None:
+
+class StreamFetch(Fetch):
+    """The fetch of an `OriginRequest`: head and body go on as they come, nothing is kept."""
+
+    def __init__(
+        self,
+        client: "OriginClient",
+        request: OriginRequest,
+        future: "asyncio.Future[HTTPResponse]",
+    ) -> None:
+        """`future` gets a response without a body, or the exception."""
+        super().__init__(client, request.method)
+        self._request = request
+        self._future = future
+        self.endpoint = request.endpoint
+        request.running = self
+
+    def start(self) -> None:
+        """Send the request as soon as a slot is free."""
+        try:
+            self.request_head = self._request.to_bytes()
+        except ValueError as error:
+            self.over = True
+            self._future.set_exception(error)
             return
-        self._release()
+        self.begin()
+
+    @property
+    def connect_limit(self) -> float | None:
+        """The request's connect timeout."""
+        return self._request.connect_timeout
+
+    def arm(self) -> None:
+        """Wait for the first byte."""
+        self.set_timer(self._request.first_byte_timeout, self._check)
+
+    def _check(self) -> None:
+        """One timer for both limits, set anew when it fires: most fetches are over before."""
+        self._timer = None
+        connection = self.connection
+        if connection is None:
+            return
         request = self._request
-        elapsed = self._client.loop.time() - self._started
-        if error is not None:
-            response = HTTPResponse(
-                request,
-                599,
-                error=error,
-                request_time=elapsed,
-                start_time=self._started_wall,
-            )
+        limit = request.idle_timeout if self.head is not None else request.first_byte_timeout
+        now = self.client.loop.time()
+        left = limit if connection.paused else connection.last_activity + limit - now
+        if left > 0.001:
+            self.set_timer(left, self._check)
+        elif self.head is None:
+            self.end(FirstByteTimeout(f"no answer within {limit:g} s"))
         else:
-            assert self._head is not None
-            response = HTTPResponse(
-                getattr(request, "original_request", request),
-                self._head.status,
-                reason=self._head.reason,
-                headers=self._headers,
-                request_time=elapsed,
-                start_time=self._started_wall,
-                buffer=io.BytesIO(bytes(self._body)),
-                effective_url=request.url,
+            self.end(IdleTimeout(f"no bytes for {limit:g} s"))
+
+    def on_head(self, head: ResponseHead, length: int | Delimiter) -> None:
+        """Hand the head on."""
+        self.head = head
+        try:
+            self._request.on_head(head)
+        except Exception as error:
+            self.end(error)
+
+    def on_data(self, view: memoryview) -> "asyncio.Future[None] | None":
+        """Hand body bytes on."""
+        self.client.events.received(len(view))
+        try:
+            return self._request.on_body(view)
+        except Exception as error:
+            self.end(error)
+            return None
+
+    def ended(self, error: Exception | None) -> None:
+        """Tell whoever awaits."""
+        future = self._future
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            assert self.head is not None
+            future.set_result(
+                HTTPResponse(self._request, self.head.status, reason=self.head.reason)
             )
-        callback(response)

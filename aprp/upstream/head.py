@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import httptools
 
 from aprp.semantics.framing import FramingError, response_framing
+from aprp.semantics.headers import Fields
 from aprp.upstream.errors import BadResponse
 
 _LENGTH_LINE = re.compile(rb"content-length:[ \t]*([^\r\n]*?)[ \t]*\r\n", re.IGNORECASE)
@@ -22,19 +23,8 @@ class ResponseHead:
     version: str
     status: int
     reason: str
-    fields: list[tuple[str, str]]
+    fields: Fields
     keep_alive: bool
-
-    def values(self, name: str) -> list[str]:
-        """All values of the field `name`, which must be given in lower case."""
-        return [value for key, value in self.fields if key.lower() == name]
-
-    def get(self, name: str) -> str | None:
-        """The first value of the field `name`, which must be given in lower case."""
-        for key, value in self.fields:
-            if key.lower() == name:
-                return value
-        return None
 
 
 class _Collector:
@@ -55,6 +45,17 @@ class _Collector:
 
     def on_headers_complete(self) -> None:
         self.complete = True
+
+
+def head_of_lines(lines: list[str]) -> ResponseHead:
+    """Make a head of the lines that a `header_callback` got: status line, then field lines."""
+    version, status, reason = [*lines[0].rstrip("\r\n").split(" ", 2), ""][:3]
+    fields = []
+    for line in lines[1:]:
+        name, _, value = line.partition(":")
+        fields.append((name, value.strip()))
+    keep_alive = _keeps_alive(version.removeprefix("HTTP/"), fields)
+    return ResponseHead(version, int(status), reason, Fields(fields), keep_alive)
 
 
 def parse_head(data: bytes) -> ResponseHead:
@@ -91,19 +92,17 @@ def _parse(data: bytes) -> ResponseHead:
         version=f"HTTP/{version}",
         status=parser.get_status_code(),
         reason=collector.reason.decode("latin-1"),
-        fields=collector.fields,
+        fields=Fields(collector.fields),
         keep_alive=_keeps_alive(version, collector.fields),
     )
 
 
 def _keeps_alive(version: str, fields: list[tuple[str, str]]) -> bool:
     """Whether the connection persists after the response (RFC 9112 section 9.3)."""
-    options = {
-        option.strip().lower()
-        for name, value in fields
-        if name.lower() == "connection"
-        for option in value.split(",")
-    }
+    options: list[str] = []
+    for name, value in fields:
+        if len(name) == 10 and name.lower() == "connection":
+            options += [option.strip() for option in value.lower().split(",")]
     if "close" in options:
         return False
     return version == "1.1" or "keep-alive" in options

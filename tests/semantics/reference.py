@@ -14,6 +14,7 @@ def positions(member: Member, length: int) -> list[int]:
     """The positions that a member selects, by the words of RFC 9110 section 14.1.2."""
     first, last = member
     if first is None:
+        assert last is not None
         return [i for i in range(length) if length - i <= last]
     return [i for i in range(length) if i >= first and (last is None or i <= last)]
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from aprp.semantics.dates import parse_date
 
 
-def at(*parts: int) -> int:
-    return int(datetime(*parts, tzinfo=UTC).timestamp())
+def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> int:
+    return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp())
 
 
 RFC_EXAMPLE = 784_111_777  # Sun, 06 Nov 1994 08:49:37 GMT

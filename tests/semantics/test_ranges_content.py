@@ -33,6 +33,7 @@ def test_valid(value: str, expected: ContentRange | Unsatisfied) -> None:
     "value",
     [
         pytest.param("bytes 9-5/10", id="14.4 last-pos less than first-pos"),
+        pytest.param("bytes 5-4/10", id="14.4 no bytes"),
         pytest.param("bytes 0-10/10", id="14.4 last-pos equal to the length"),
         pytest.param("bytes 0-99/10", id="14.4 last-pos beyond the length"),
         pytest.param("bytes 0-0/0", id="14.4 a byte of an empty file"),

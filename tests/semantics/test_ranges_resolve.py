@@ -98,6 +98,11 @@ def test_examples_of_the_rfc(header: str, parts: list[bytes]) -> None:
             [DATA[:50]],
             id="15.3.7.2 a member that bridges two others",
         ),
+        pytest.param(
+            "bytes=10-20,30-35,5-12",
+            [DATA[5:21], DATA[30:36]],
+            id="15.3.7.2 a part stands where its first member stood, not its lowest",
+        ),
         pytest.param("bytes=0-9,10-19", [DATA[:10], DATA[10:20]], id="15.3.7.2 touching members"),
         pytest.param("bytes=0-10,10-19", [DATA[:20]], id="15.3.7.2 one byte in common"),
         pytest.param("bytes=0-99,20-29", [DATA], id="15.3.7.2 one inside the other"),
@@ -135,9 +140,10 @@ def as_range_set(members: list[reference.Member]) -> RangeSet:
 def members_near(top: int) -> st.SearchStrategy[list[reference.Member]]:
     position = st.integers(0, top)
     closed = st.tuples(position, position).map(lambda pair: (min(pair), max(pair)))
+    short = st.tuples(position, st.integers(0, 3)).map(lambda pair: (pair[0], sum(pair)))
     opened = position.map(lambda first: (first, None))
     suffix = position.map(lambda length: (None, length))
-    return st.lists(st.one_of(closed, opened, suffix), min_size=1, max_size=8)
+    return st.lists(st.one_of(short, closed, opened, suffix), min_size=1, max_size=8)
 
 
 @given(members_near(40), st.integers(0, 30))

@@ -113,7 +113,8 @@ class RangeSet:
                 return Slices((span,))
         elif spans := [span for spec in self.specs if (span := spec.select(length)) is not None]:
             return Slices(_merge(spans))
-        if length == 0 and any(isinstance(s, SuffixRange) and s.length for s in self.specs):
+        # A suffix that is not zero fails to select a byte only where the file is empty.
+        if any(isinstance(s, SuffixRange) and s.length for s in self.specs):
             return _WHOLE
         return _UNSATISFIABLE
 

@@ -1,0 +1,1 @@
+"""The client's side: connections, the requests on them, and writing to them."""

@@ -1,0 +1,153 @@
+"""Writing to a client: bytes straight from the buffer into the socket, with back-pressure.
+
+A piece goes to the kernel at once where there is room; only what the kernel does not take is
+queued, and a future says when its memory may be used again.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from tornado.iostream import IOStream, StreamClosedError
+
+Piece = bytes | memoryview
+
+
+class ClientGone(Exception):
+    """The client closed its connection, or it broke."""
+
+
+class Wire(Protocol):
+    """A place to write a response to."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be written any more."""
+
+    @property
+    def unfinished(self) -> "asyncio.Future[None] | None":
+        """Done when the client has taken what is written; None where it has already."""
+
+    def send(self, *pieces: Piece) -> "asyncio.Future[None] | None":
+        """Write pieces one after the other, as one.
+
+        None says that the kernel has taken all of them; otherwise the pieces' memory must stay
+        as it is until the future is done. Raises ClientGone.
+        """
+
+    def close(self) -> None:
+        """Close the connection at once; what is queued is lost."""
+
+
+class RequestConnection(Protocol):
+    """What a delegate uses of a connection, the proxy's own or Tornado's HTTP1Connection."""
+
+    context: Any
+
+    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
+        """Call back when the client goes away before `finish`."""
+
+    def finish(self) -> None:
+        """The response is written."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class TransportWire:
+    """The wire of the proxy's own connections.
+
+    The transport's write limits are zero: it pauses writing as soon as it queues a byte, and
+    resumes when the last one is gone. `paused` and `resumed` pass that on.
+    """
+
+    __slots__ = ("_descriptor", "_transport", "closed", "unfinished")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        """Write to `transport`; what is encrypted has to go through it, the rest may go around."""
+        transport.set_write_buffer_limits(high=0)
+        self._transport = transport
+        plain = transport.get_extra_info("sslcontext") is None
+        self._descriptor: int = transport.get_extra_info("socket").fileno() if plain else -1
+        self.closed = False
+        self.unfinished: asyncio.Future[None] | None = None
+
+    def send(self, *pieces: Piece) -> "asyncio.Future[None] | None":
+        """See `Wire.send`."""
+        if self.closed:
+            raise ClientGone
+        if self._descriptor < 0 or self.unfinished is not None:
+            return self._queue(pieces)
+        try:
+            taken = os.writev(self._descriptor, pieces)
+        except BlockingIOError:
+            taken = 0
+        except OSError:
+            self.close()
+            raise ClientGone from None
+        for index, piece in enumerate(pieces):
+            size = len(piece)
+            if taken < size:
+                return self._queue((memoryview(piece)[taken:], *pieces[index + 1 :]))
+            taken -= size
+        return None
+
+    def _queue(self, pieces: tuple[Piece, ...]) -> "asyncio.Future[None] | None":
+        for piece in pieces:
+            self._transport.write(piece)
+        return self.unfinished
+
+    def paused(self) -> None:
+        """The transport has begun to queue."""
+        if self.unfinished is None:
+            self.unfinished = asyncio.get_running_loop().create_future()
+
+    def resumed(self) -> None:
+        """The transport's queue is empty."""
+        unfinished, self.unfinished = self.unfinished, None
+        if unfinished is not None and not unfinished.done():
+            unfinished.set_result(None)
+
+    def close(self) -> None:
+        """See `Wire.close`."""
+        if not self.closed:
+            self.closed = True
+            self._descriptor = -1
+            self._transport.abort()
+
+
+class StreamWire:
+    """The wire where Tornado's own HTTPServer serves the application.
+
+    (The future of `HTTP1Connection.write` cannot take its place: with two writes under way, the
+    first to be done completes the future of the second.)
+    """
+
+    def __init__(self, stream: IOStream) -> None:
+        """Write to `stream`."""
+        self._stream = stream
+        self._last: asyncio.Future[None] | None = None
+
+    @property
+    def closed(self) -> bool:
+        """See `Wire.closed`."""
+        return self._stream.closed()
+
+    @property
+    def unfinished(self) -> "asyncio.Future[None] | None":
+        """See `Wire.unfinished`."""
+        return None if self._last is None or self._last.done() else self._last
+
+    def send(self, *pieces: Piece) -> "asyncio.Future[None] | None":
+        """See `Wire.send`."""
+        try:
+            for piece in pieces:
+                self._last = self._stream.write(piece)
+        except StreamClosedError:
+            raise ClientGone from None
+        return self.unfinished
+
+    def close(self) -> None:
+        """See `Wire.close`."""
+        self._stream.close()
