@@ -19,6 +19,9 @@ from aprp.semantics.requests import BadRequest, find_head, parse_request_head
 if TYPE_CHECKING:
     from aprp.front.server import ProxyServer
 
+# How long a refused client is listened to, in seconds.
+LINGER: Final = 2.0
+
 # A body that is read only to be dropped, in bytes.
 MAX_DROPPED_BODY: Final = 65536
 
@@ -47,6 +50,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._reading_body = False
         self._dropped = 0
         self._paused = False
+        self._lingering = False
         self._idle_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -66,8 +70,8 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._delegate = None
         self._close_callback = None
         self._idle_since = self._loop.time()
-        if self._reading_body:
-            # The answer came before the end of the question; what is left cannot be told apart.
+        if self._reading_body or self.malformed is not None:
+            # Where the next request begins cannot be told.
             self.close()
             return
         if self._paused and self._transport is not None:
@@ -78,9 +82,21 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._loop.call_soon(self._advance)
 
     def close(self) -> None:
-        """Close at once; everything written has to be taken by then."""
-        if self._transport is not None:
+        """Close; everything written has to be taken by then.
+
+        A client that is still sending is heard for a while: a connection closed over unread
+        bytes is reset, and the answer to a refused request would be lost (RFC 9112 section 9.6).
+        """
+        if self._transport is None:
+            return
+        if self.malformed is None or self._lingering:
             self.wire.close()
+            return
+        self._lingering = True
+        self.wire.closed = True
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._loop.call_later(LINGER, self.wire.abort)
 
     # asyncio.BufferedProtocol
 
@@ -101,6 +117,8 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes of requests came."""
+        if self._lingering:
+            return
         self._input += self._server.scratch[:nbytes]
         if self._delegate is None or self._reading_body:
             self._advance()
@@ -160,12 +178,10 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._refuse(400, f"Malformed request: {error}.")
             return
         del data[:end]
-        if head.body and isinstance(head.body, int) and head.body > MAX_DROPPED_BODY:
+        delegate = self._begin(head.method, head.target, head.version, head.fields)
+        if isinstance(head.body, int) and head.body > MAX_DROPPED_BODY:
             self._refuse(413, f"A body of more than {MAX_DROPPED_BODY} bytes is not taken here.")
             return
-        delegate = self._delegate = self._server.app.start_request(self, self)  # type: ignore[arg-type]
-        start_line = RequestStartLine(head.method, head.target, head.version)
-        delegate.headers_received(start_line, head.fields)  # type: ignore[arg-type]
         if head.body == 0:
             delegate.finish()
             return
@@ -202,17 +218,17 @@ class ClientConnection(asyncio.BufferedProtocol):
         elif self._dropped > MAX_DROPPED_BODY:
             self._refuse(413, f"A body of more than {MAX_DROPPED_BODY} bytes is not taken here.")
 
+    def _begin(self, method: str, target: str, version: str, fields: Fields) -> HTTPMessageDelegate:
+        delegate = self._delegate = self._server.app.start_request(self, self)  # type: ignore[arg-type]
+        delegate.headers_received(RequestStartLine(method, target, version), fields)  # type: ignore[arg-type]
+        return delegate
+
     def _refuse(self, status: int, detail: str) -> None:
         """Have the delegate answer what can only be refused; the connection ends with it."""
         self.malformed = status, detail
         self._input.clear()
-        delegate = self._delegate = self._delegate or self._server.app.start_request(
-            self,
-            self,  # type: ignore[arg-type]
-        )
-        if not self._reading_body:
-            # What cannot be read is answered as a GET of nothing.
-            delegate.headers_received(RequestStartLine("GET", "-", "HTTP/1.1"), Fields())  # type: ignore[arg-type]
+        # What cannot be read is answered as a GET of nothing.
+        delegate = self._delegate or self._begin("GET", "-", "HTTP/1.1", Fields())
         delegate.finish()
 
     def _check_idle(self) -> None:

@@ -113,8 +113,12 @@ class TransportWire:
         """See `Wire.close`."""
         if not self.closed:
             self.closed = True
-            self._descriptor = -1
-            self._transport.abort()
+            self.abort()
+
+    def abort(self) -> None:
+        """Close the transport, whatever its state."""
+        self._descriptor = -1
+        self._transport.abort()
 
 
 class StreamWire:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from http.client import responses
-from typing import Any
+from typing import Any, Final
 
 from aprp.upstream.errors import (
     BadResponse,
@@ -19,7 +19,15 @@ from aprp.upstream.errors import (
     TLSFailed,
 )
 
-PROBLEM_TYPE = "application/problem+json"
+PROBLEM_TYPE: Final = "application/problem+json"
+
+# The words of RFC 9110 where the standard library still has those of its predecessors.
+_REASONS: Final = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable"}
+
+
+def reason_phrase(status: int) -> str:
+    """The reason phrase of a status."""
+    return _REASONS.get(status) or responses.get(status, "Unknown")
 
 
 class Problem(Exception):
@@ -50,7 +58,7 @@ class Problem(Exception):
     def body(self, debug: bool) -> bytes:
         """The problem object as JSON."""
         problem: dict[str, Any] = {
-            "title": responses.get(self.status, "Error"),
+            "title": reason_phrase(self.status),
             "status": self.status,
             "detail": self.detail,
             **self.members,

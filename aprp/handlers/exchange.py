@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from email.utils import formatdate
-from http.client import responses
 from typing import TYPE_CHECKING, Final
 
 from tornado import httputil
@@ -17,7 +16,7 @@ from tornado.http1connection import HTTP1Connection
 from aprp import __version__, logs
 from aprp.front.connection import ClientConnection
 from aprp.front.wire import ClientGone, Piece, RequestConnection, StreamWire, Wire
-from aprp.handlers.errors import PROBLEM_TYPE, Problem
+from aprp.handlers.errors import PROBLEM_TYPE, Problem, reason_phrase
 from aprp.semantics import cors
 from aprp.semantics.headers import Fields
 from aprp.stats.counters import Count
@@ -282,7 +281,7 @@ class Exchange(httputil.HTTPMessageDelegate):
             own.add("X-Content-Type-Options", "nosniff")
         for name, value in fields:
             own[name] = value
-        self.begin(status, responses.get(status, "Error"), own, len(body))
+        self.begin(status, reason_phrase(status), own, len(body))
         if body and self.method != "HEAD" and status not in (204, 304):
             self._watch(self.write(body))
 

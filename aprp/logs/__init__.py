@@ -79,6 +79,8 @@ def configure(settings: LogSettings, *, console_stream: TextIO | None = None) ->
             TextFormatter(colour=True) if colour else FORMATTERS[settings.LOG_FORMAT]()
         )
         handlers.append(console)
+    # No format shows them, and finding them out is a third of a record's cost.
+    logging.logThreads = logging.logMultiprocessing = False
     close()
     for logger in _ROOTS:
         logger.setLevel(settings.LOG_LEVEL)

@@ -7,6 +7,7 @@ and knows nothing of the client's connection behind it.
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping
+from email.utils import formatdate
 from typing import Protocol, assert_never
 
 from aprp.media.cutter import Cut, Cutter, Piece
@@ -178,6 +179,9 @@ class Delivery(Reader):
 
     def on_head(self, head: ResponseHead) -> None:
         """Decide, and begin the answer where this response is the one."""
+        if "Date" not in head.fields:
+            # RFC 9110 section 6.6.1: who has a clock adds the time of receipt.
+            head.fields.add("Date", formatdate(usegmt=True))
         if self._further is not None:
             self._further(head)
             return

@@ -142,17 +142,20 @@ class Fields:
         return f"Fields({self._pairs!r})"
 
 
-def end_to_end(pairs: Iterable[Pair], connection: str | None) -> list[Pair]:
+def end_to_end(
+    pairs: Iterable[Pair], connection: str | None, also: frozenset[str] = frozenset()
+) -> list[Pair]:
     """Drop the fields that concern only the connection they came on (RFC 9110 section 7.6.1).
 
     `connection` is the value of the Connection field, if any. Besides HOP_BY_HOP go the fields
     that it names, except those without which the message would mean something else: Host,
-    Content-Length, -Type, -Encoding and -Range, Cache-Control, Expires and Vary.
+    Content-Length, -Type, -Encoding and -Range, Cache-Control, Expires and Vary. `also` are
+    further names to drop, in lower case.
     """
-    if connection is None or connection in _PLAIN_CONNECTION:
-        return [pair for pair in pairs if pair[0].lower() not in HOP_BY_HOP]
-    named = {option.strip(" \t").lower() for option in connection.split(",")}
-    dropped = HOP_BY_HOP | (named - _NEVER_DROPPED)
+    dropped = HOP_BY_HOP | also
+    if connection is not None and connection not in _PLAIN_CONNECTION:
+        named = {option.strip(" \t").lower() for option in connection.split(",")}
+        dropped |= named - _NEVER_DROPPED
     return [pair for pair in pairs if pair[0].lower() not in dropped]
 
 

@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from tornado.httpclient import HTTPResponse
+from tornado.httputil import HTTPHeaders
 
 from aprp.semantics.framing import Delimiter
 from aprp.upstream.connection import OriginConnection
@@ -28,6 +29,8 @@ from aprp.upstream.request import OriginRequest
 if TYPE_CHECKING:
     from aprp.upstream.client import OriginClient
 
+# The head went to `on_head`.
+_NO_HEADERS = HTTPHeaders()
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
 
@@ -271,5 +274,5 @@ class StreamFetch(Fetch):
         else:
             assert self.head is not None
             future.set_result(
-                HTTPResponse(self._request, self.head.status, reason=self.head.reason)
+                HTTPResponse(self._request, self.head.status, _NO_HEADERS, reason=self.head.reason)
             )

@@ -1,0 +1,179 @@
+"""The servers of the tests: aprp itself, and nginx and Python's http.server as origins."""
+
+import json
+import re
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.clients import Reply, fetch
+from tests.e2e.content import PROJECT
+from tests.e2e.programs import Program, children, environment, require, wait_until
+
+_NGINX_CONF = """\
+daemon off;
+worker_processes 1;
+pid {prefix}/nginx.pid;
+error_log {prefix}/error.log;
+{user}
+events {{ worker_connections 256; }}
+http {{
+    access_log off;
+    sendfile on;
+    tcp_nopush off;
+    keepalive_timeout 65;
+    types {{ video/mp4 mp4; }}
+    default_type application/octet-stream;
+    client_body_temp_path {prefix}/body;
+    proxy_temp_path {prefix}/proxy;
+    fastcgi_temp_path {prefix}/fastcgi;
+    uwsgi_temp_path {prefix}/uwsgi;
+    scgi_temp_path {prefix}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        root {root};
+    }}
+}}
+"""
+
+
+@contextmanager
+def nginx(root: Path, prefix: Path) -> Iterator[str]:
+    """Serve a directory with nginx, which keeps all it writes below `prefix`; gives the URL."""
+    binary = require("nginx")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        config = prefix / "nginx.conf"
+        # Started by root, the worker would run as a user who cannot read the test's files.
+        user = "user root;" if Path("/proc/self").owner() == "root" else ""
+        config.write_text(_NGINX_CONF.format(prefix=prefix, root=root, port=port, user=user))
+        # nginx takes over a socket that NGINX names, as when one nginx follows another: no other
+        # program can take the port before it listens.
+        descriptor = listening.fileno()
+        command = (binary, "-p", prefix, "-c", config, "-e", prefix / "error.log")
+        env = environment(NGINX=f"{descriptor};")
+        program = Program(*command, env=env, pass_fds=(descriptor,))
+    with program:
+        wait_until(
+            lambda: (prefix / "nginx.pid").exists() or program.process.poll() is not None,
+            "nginx writes its process id",
+        )
+        assert program.process.poll() is None, str(program)
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def http_server(root: Path) -> Iterator[str]:
+    """Serve a directory with `python -m http.server`, which knows no ranges; gives the URL."""
+    command = (sys.executable, "-m", "http.server", "0", "--bind", "127.0.0.1")
+    with Program(*command, "--directory", root) as program:
+        port = program.wait_line(r"Serving HTTP on 127\.0\.0\.1 port (\d+)")[1]
+        yield f"http://127.0.0.1:{port}"
+
+
+class Proxy(Program):
+    """aprp as a user starts it: `python runserver.py` with flags and environment.
+
+    Its log goes to `directory` in JSON. At the end of the `with` block the exit code must be the
+    one of a clean stop and no traceback may have been logged, unless `expect_faults` is called.
+    """
+
+    def __init__(self, directory: Path, *flags: str, **environ: str) -> None:
+        self.log_file = directory / "aprp.log"
+        self._faults_expected = False
+        given = {"APRP_SETTINGS": "settings.base", "APRP_ADDRESS": "127.0.0.1"}
+        given |= {"APRP_LOG_FILE": str(self.log_file), "APRP_LOG_FORMAT": "json"} | environ
+        command = (sys.executable, PROJECT / "runserver.py", "--port", "0", *flags)
+        super().__init__(*command, cwd=directory, env=environment(**given))
+
+    def wait_started(self) -> "Proxy":
+        """Wait for the line that says where it listens."""
+        self.port = int(self.wait_line(r"^aprp \S+ on http://[^/]*:(\d+)/ for ")[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        return self
+
+    def __enter__(self) -> "Proxy":
+        try:
+            return self.wait_started()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *raised: Any) -> None:
+        code = self.stop()
+        if raised[0] is None:
+            self.check_faultless()
+            assert code == 0 or self._faults_expected, f"{self}\n{self.log()}"
+
+    def stop(self) -> int:
+        """End it, running transfers and all, and return the exit code."""
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+            self.signal(signal.SIGTERM)
+        return super().stop()
+
+    def expect_faults(self) -> None:
+        """Let the exit code be any: the test does something to this process."""
+        self._faults_expected = True
+
+    def check_faultless(self) -> None:
+        """Fail if a traceback was logged."""
+        for text in (self.stderr, self.log()):
+            assert "raceback" not in text, text
+
+    def log(self) -> str:
+        """The text of the log."""
+        return self.log_file.read_text() if self.log_file.exists() else ""
+
+    def access_lines(self) -> list[dict[str, Any]]:
+        """The access lines so far, in the order in which the requests ended."""
+        # The last line may be half written.
+        lines = [json.loads(line) for line in self.log().split("\n")[:-1]]
+        return [line for line in lines if line["logger"] == "aprp.access"]
+
+    def wait_access_line(self, target: str) -> dict[str, Any]:
+        """Wait for the access line of a request: it is written when the answer is over."""
+        found: list[dict[str, Any]] = []
+
+        def appeared() -> bool:
+            found[:] = [line for line in self.access_lines() if line["target"] == target]
+            return bool(found)
+
+        wait_until(appeared, f"access line of {target}")
+        assert len(found) == 1, found
+        return found[0]
+
+    def stats(self) -> dict[str, Any]:
+        """What /stats tells, as JSON; this asking is counted in it."""
+        told: dict[str, Any] = json.loads(fetch(self.url, "/stats?format=json").body)
+        return told
+
+    def wait_idle(self) -> dict[str, Any]:
+        """Wait until only the asking for it is under way; what /stats tells then."""
+        told: dict[str, Any] = {}
+
+        def idle() -> bool:
+            told.update(self.stats())
+            return told["transfers"]["active"] <= 1
+
+        wait_until(idle, "no transfer is active")
+        return told
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers; none where this process serves itself."""
+        return children(self.pid)
+
+    def get(self, target: str, **fields: str) -> Reply:
+        """GET through the proxy; `Accept_Encoding` stands for Accept-Encoding."""
+        return fetch(self.url, target, **fields)
+
+
+def port_of(url: str) -> int:
+    """The port of a URL that names it."""
+    match = re.search(r":(\d+)", url.partition("://")[2])
+    assert match is not None, url
+    return int(match[1])
