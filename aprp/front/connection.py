@@ -134,11 +134,11 @@ class ClientConnection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._transport = None
-        self.wire.closed = True
+        self.wire.lost()
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         self._server.connections.discard(self)
-        self.wire.resumed()
         callback, self._close_callback = self._close_callback, None
         delegate, self._delegate = self._delegate, None
         if callback is not None:

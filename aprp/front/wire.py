@@ -67,7 +67,7 @@ class TransportWire:
     def __init__(self, transport: asyncio.Transport) -> None:
         """Write to `transport`; what is encrypted has to go through it, the rest may go around."""
         transport.set_write_buffer_limits(high=0)
-        self._transport = transport
+        self._transport: asyncio.Transport | None = transport
         plain = transport.get_extra_info("sslcontext") is None
         self._descriptor: int = transport.get_extra_info("socket").fileno() if plain else -1
         self.closed = False
@@ -94,6 +94,7 @@ class TransportWire:
         return None
 
     def _queue(self, pieces: tuple[Piece, ...]) -> "asyncio.Future[None] | None":
+        assert self._transport is not None
         for piece in pieces:
             self._transport.write(piece)
         return self.unfinished
@@ -118,7 +119,15 @@ class TransportWire:
     def abort(self) -> None:
         """Close the transport, whatever its state."""
         self._descriptor = -1
-        self._transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def lost(self) -> None:
+        """The transport is closed: whoever waits for room waits no more."""
+        self.closed = True
+        self._descriptor = -1
+        self._transport = None
+        self.resumed()
 
 
 class StreamWire:

@@ -108,6 +108,8 @@ class Exchange(httputil.HTTPMessageDelegate):
             self.app.exchange_over(self)
             if self._stalled is not None:
                 self._stalled.cancel()
+            # No cycle of references: what is over is freed now, not by the collector.
+            self.abort_work = None
             self._tell()
 
     async def _answer(self) -> None:

@@ -136,6 +136,8 @@ class ChunkedDecoder:
             self._state = _State.SIZE
         elif line == b"\r\n":
             self.finished = True
+        elif not line.endswith(b"\r\n"):
+            raise FramingError("line feed without carriage return in the trailers")
         else:
             self._trailers += len(line)
             if self._trailers > MAX_TRAILERS:

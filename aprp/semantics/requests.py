@@ -19,6 +19,11 @@ _are_fields: Final = re.compile(
     r"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+"
 ).fullmatch
 _is_length: Final = re.compile(r"[0-9]{1,18}").fullmatch
+# RFC 9110 section 7.2 and RFC 3986 section 3.2.2: uri-host [ ":" port ].
+_is_host: Final = re.compile(
+    r"(?:\[[0-9A-Za-z\-._~!$&'()*+,;=:%]++\]|(?:[0-9A-Za-z\-._~!$&'()*+,;=]++|%[0-9A-Fa-f]{2})*+)"
+    r"(?::[0-9]*+)?"
+).fullmatch
 
 
 class BadRequest(ValueError):
@@ -54,10 +59,8 @@ def find_head(data: bytes | bytearray) -> int:
 def parse_request_head(data: bytes) -> RequestHead:
     """Read a complete head, its closing empty line included; raises BadRequest."""
     text = data.decode("latin-1")
-    while text.startswith("\r\n"):
-        # RFC 9112 section 2.2: an empty line before the request is overlooked.
-        text = text[2:]
-    line, _, block = text.partition("\r\n")
+    # RFC 9112 section 2.2: an empty line before the request is overlooked.
+    line, _, block = text.removeprefix("\r\n").partition("\r\n")
     match = _match_line(line)
     if match is None:
         raise BadRequest("the request line is not METHOD TARGET HTTP/1.1")
@@ -71,9 +74,11 @@ def parse_request_head(data: bytes) -> RequestHead:
             name, _, value = field.partition(":")
             pairs.append((name, value.strip(" \t")))
     fields = Fields(pairs)
-    hosts = len(fields.getlist("Host"))
-    if hosts != 1 and (hosts or version == "HTTP/1.1"):
+    hosts = fields.getlist("Host")
+    if len(hosts) != 1 and (hosts or version == "HTTP/1.1"):
         raise BadRequest("a request needs exactly one Host field")
+    if hosts and _is_host(hosts[0]) is None:
+        raise BadRequest("the Host field is not a host name or an address, with or without a port")
     return RequestHead(method, target, version, fields, _body_length(fields, version))
 
 

@@ -38,7 +38,7 @@ class OriginEvents:
 class OriginClient(AsyncHTTPClient):
     """An asynchronous HTTP/1.1 client that keeps connections.
 
-    Options, beside those of `SimpleAsyncHTTPClient`: `buffer_size` (bytes read at once),
+    Options, beside those of `SimpleAsyncHTTPClient`: `buffer_size` (most bytes read at once),
     `keep_for` (seconds an idle connection is kept), `max_idle` (idle connections per origin;
     0 closes each after its response), `events` (an `OriginEvents`).
     """
@@ -53,7 +53,7 @@ class OriginClient(AsyncHTTPClient):
         max_header_size: int | None = None,
         max_body_size: int | None = None,
         unlimited_body: bool = False,
-        buffer_size: int = 262144,
+        buffer_size: int = 1048576,
         keep_for: float = 55.0,
         max_idle: int = 64,
         events: OriginEvents | None = None,
@@ -70,7 +70,8 @@ class OriginClient(AsyncHTTPClient):
         self.resolver = resolver or Resolver()
         if hostname_mapping is not None:
             self.resolver = OverrideResolver(resolver=self.resolver, mapping=hostname_mapping)
-        self.buffers = BufferPool(max(buffer_size, self.max_header_size + 4096))
+        # A head has to fit in.
+        self.buffers = BufferPool(max(buffer_size // 8, self.max_header_size + 4096), buffer_size)
         self.pool = Pool(max_clients, max_idle, keep_for)
         self.events = events or OriginEvents()
         self._connections: set[OriginConnection] = set()

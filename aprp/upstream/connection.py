@@ -6,14 +6,17 @@ next read waits until the receiver has done with them. That wait is the back-pre
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from aprp.semantics.framing import ChunkedDecoder, Delimiter, FramingError, response_framing
 from aprp.upstream.buffers import Buffer, BufferPool
 from aprp.upstream.errors import BadResponse, HeadTooLarge, OriginClosed, OriginFailure
 from aprp.upstream.head import ResponseHead, parse_head
 
-MAX_INTERIM_RESPONSES = 10
+MAX_INTERIM_RESPONSES: Final = 10
+
+# A client that needs longer than this for a buffer, in seconds, gets small ones.
+SLOW_CLIENT: Final = 0.05
 
 
 class Receiver(Protocol):
@@ -59,6 +62,7 @@ class OriginConnection(asyncio.BufferedProtocol):
         self.idle_since = 0.0
         self.served = 0
         self._buffer: Buffer | None = None
+        self._fast = False
         self._position = 0
         self._filled = 0
         self._in_body = False
@@ -77,6 +81,7 @@ class OriginConnection(asyncio.BufferedProtocol):
         assert self.transport is not None and self.receiver is None
         self.receiver = receiver
         self.bytes_seen = False
+        self._fast = False
         self._interim = 0
         self.last_activity = self.loop.time()
         self.transport.write(request)
@@ -116,8 +121,8 @@ class OriginConnection(asyncio.BufferedProtocol):
         """Lend the kernel the free part of a buffer."""
         buffer = self._buffer
         if buffer is None:
-            buffer = self._buffer = self.buffers.acquire()
-        elif self._filled == self.buffers.size:
+            buffer = self._buffer = self.buffers.acquire(self._fast)
+        elif self._filled == buffer.size:
             self._compact()
         return buffer.view[self._filled :]
 
@@ -131,6 +136,9 @@ class OriginConnection(asyncio.BufferedProtocol):
             return
         self.bytes_seen = True
         self.last_activity = self.loop.time()
+        # A full buffer says that the origin is ahead of us: the next one may be larger.
+        if self._buffer is not None and self._filled == self._buffer.size:
+            self._fast = True
         self._advance()
 
     def eof_received(self) -> bool:
@@ -278,7 +286,10 @@ class OriginConnection(asyncio.BufferedProtocol):
         if error is not None:
             self._fail(error if isinstance(error, Exception) else OriginClosed("cancelled"))
             return
-        self.last_activity = self.loop.time()
+        now = self.loop.time()
+        if now - self.last_activity > SLOW_CLIENT:
+            self._fast = False
+        self.last_activity = now
         over = (
             self._chunked.finished
             if self._chunked is not None

@@ -266,6 +266,7 @@ class StreamFetch(Fetch):
 
     def ended(self, error: Exception | None) -> None:
         """Tell whoever awaits."""
+        self._request.running = None
         future = self._future
         if future.done():
             return

@@ -45,7 +45,6 @@ class OriginRequest(HTTPRequest):
             url,
             method=method,
             headers=cast(dict[str, str], headers),
-            header_callback=self._on_line,
             streaming_callback=cast(Any, on_body),
             connect_timeout=connect_timeout,
             request_timeout=0,
@@ -61,6 +60,15 @@ class OriginRequest(HTTPRequest):
         self.idle_timeout = idle_timeout
         self.running: StreamFetch | None = None
         self._lines: list[str] = []
+
+    @property
+    def header_callback(self) -> Callable[[str], None]:
+        """What other clients tell the head to (made anew: kept, it would be a cycle)."""
+        return self._on_line
+
+    @header_callback.setter
+    def header_callback(self, value: object) -> None:
+        """HTTPRequest sets what it was given: nothing."""
 
     def abort(self) -> None:
         """Close the origin's connection and fail the fetch with `Aborted`; idempotent."""

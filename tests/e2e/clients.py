@@ -47,7 +47,7 @@ def parse_head(head: bytes) -> tuple[str, int, str, tuple[tuple[str, str], ...]]
     for line in lines:
         assert b"\n" not in line and b"\r" not in line, line
         name, colon, value = line.partition(b":")
-        assert colon and name and not name.strip(b" \t") != name, line
+        assert colon and name and name.strip(b" \t") == name, line
         fields.append((name.decode("latin-1"), value.strip(b" \t").decode("latin-1")))
     return match[1].decode(), int(match[2]), match[3].decode("latin-1"), tuple(fields)
 
@@ -157,27 +157,30 @@ class Connection:
                 return b"".join(pieces), True
         return b"".join(pieces), False
 
-    @property
-    def closed(self) -> bool:
-        """Whether the other end closes the connection now, or has done so; waits for it."""
-        try:
-            return self._held == b"" and self.socket.recv(1) == b""
-        except ConnectionResetError:
-            return True
+    def at_end(self) -> bool:
+        """Wait for further bytes, which stay to be read, or for the end of the connection."""
+        if not self._held:
+            try:
+                self._held = self.socket.recv(65536)
+            except ConnectionResetError:
+                return True
+        return not self._held
 
 
 def fetch(url: str, target: str, method: str = "GET", **fields: str) -> Reply:
-    """Ask on a connection of its own; `If_Range="x"` is the field If-Range."""
+    """Ask on a connection of its own; that nothing follows the reply is seen to as well."""
     port = urlsplit(url).port
     assert port is not None
     with Connection(port) as connection:
-        lines = [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
-        connection.ask(target, *lines, method=method)
-        return connection.read_reply(method)
+        lines = [f"{name}: {value}" for name, value in fields.items()]
+        connection.ask(target, *lines, "Connection: close", method=method)
+        reply = connection.read_reply(method)
+        assert connection.at_end()
+        return reply
 
 
-def send_raw(port: int, data: bytes) -> tuple[list[Reply], bool]:
-    """Send bytes and give every reply until the connection is closed."""
+def send_raw(port: int, data: bytes) -> list[Reply]:
+    """Send bytes and give the replies up to the end of the connection, which has to come."""
     replies = []
     with Connection(port) as connection:
         connection.send(data)

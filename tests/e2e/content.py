@@ -12,6 +12,9 @@ SIZE = 1_000_003
 FILM = random.Random(1).randbytes(SIZE)
 """What most requests of the tests are for: no piece of it is like another."""
 
+BIG = 8 << 20
+"""Size of the file for clients that fetch with several connections."""
+
 MODIFIED = 1_577_934_245
 """When all files were written: Thu, 02 Jan 2020 03:04:05 GMT."""
 LAST_MODIFIED = "Thu, 02 Jan 2020 03:04:05 GMT"
@@ -39,6 +42,7 @@ def content_of(name: str) -> bytes:
 def write_files(root: Path) -> None:
     """Write the files that origins serve."""
     files = {"film.bin": FILM, "empty.bin": b"", "one.bin": b"1", "clip.mp4": CLIP.read_bytes()}
+    files["big.bin"] = endless(0, BIG)
     files |= {name: content_of(name) for name in NAMES}
     for name, content in files.items():
         path = root / name

@@ -1,0 +1,93 @@
+"""Origins and proxies that several tests share; each is started when it is first needed."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import servers
+from tests.e2e.content import write_files
+from tests.e2e.scripted import ScriptedOrigin
+from tests.e2e.servers import Proxy, StartProxy
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory that all real origins serve."""
+    root = tmp_path_factory.mktemp("files")
+    write_files(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def nginx(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an nginx that serves `files`."""
+    with servers.nginx(files, tmp_path_factory.mktemp("nginx")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def http_server(files: Path) -> Iterator[str]:
+    """The URL of Python's http.server, which serves `files` without ranges."""
+    with servers.http_server(files) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def proxy(nginx: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A proxy before nginx."""
+    with Proxy(tmp_path_factory.mktemp("proxy"), "--upstream", nginx) as started:
+        yield started
+
+
+@pytest.fixture(scope="session", params=["nginx", "http.server", "embedded"])
+def any_proxy(
+    request: pytest.FixtureRequest, files: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """Proxies before origins of each kind, one after the other."""
+    if request.param == "nginx":
+        yield request.getfixturevalue("proxy")
+        return
+    directory = tmp_path_factory.mktemp("proxy")
+    flags = ["--upstream", "embedded", "--media-dir", str(files)]
+    if request.param == "http.server":
+        flags = ["--upstream", request.getfixturevalue("http_server")]
+    with Proxy(directory, *flags) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def shared_origin() -> Iterator[ScriptedOrigin]:
+    """The origin behind `scripted_proxy`; tests take `origin`."""
+    origin = ScriptedOrigin()
+    yield origin
+    origin.close()
+
+
+@pytest.fixture
+def origin(shared_origin: ScriptedOrigin) -> Iterator[ScriptedOrigin]:
+    """An origin that plays scripts; a script that fails makes the test fail."""
+    yield shared_origin
+    shared_origin.check()
+
+
+@pytest.fixture(scope="session")
+def scripted_proxy(
+    shared_origin: ScriptedOrigin, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """A proxy before the scripted origin, with settings as they come."""
+    with Proxy(tmp_path_factory.mktemp("proxy"), "--upstream", shared_origin.url) as started:
+        yield started
+
+
+@pytest.fixture
+def start_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartProxy]:
+    """Start a proxy with flags and APRP_ variables of its own; it is stopped after the test."""
+    with ExitStack() as stack:
+
+        def start(*flags: str, **environ: str) -> Proxy:
+            directory = tmp_path_factory.mktemp("proxy")
+            return stack.enter_context(Proxy(directory, *flags, **environ))
+
+        yield start

@@ -1,0 +1,296 @@
+"""The head of a request: RFC 9112 sections 2.2, 3, 5 and 6, and what smugglers send."""
+
+import time
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aprp.semantics.framing import Delimiter
+from aprp.semantics.requests import BadRequest, find_head, parse_request_head
+
+LINE = b"GET / HTTP/1.1\r\n"
+HOST = b"Host: a\r\n"
+START = LINE + HOST
+
+
+@pytest.mark.parametrize(
+    ("data", "end"),
+    [
+        (b"", -1),
+        (b"G", -1),
+        (START, -1),
+        (START + b"\r", -1),
+        (START + b"\r\n", len(START) + 2),
+        (START + b"\r\nbody\r\n\r\n", len(START) + 2),
+        (START + b"\r\n" + START + b"\r\n", len(START) + 2),
+        (b"\r\n" + START + b"\r\n", len(START) + 4),
+        (b"GET / HTTP/1.1\nHost: a\n", -1),
+        (b"GET / HTTP/1.1\nHost: a\n\n", 24),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\n", 26),
+        (b"GET / HTTP/1.1\r\nHost: a\n\r\n", 26),
+    ],
+)
+def test_where_a_head_ends(data: bytes, end: int) -> None:
+    assert find_head(data) == find_head(bytearray(data)) == end
+
+
+@pytest.mark.parametrize(
+    ("head", "line", "fields"),
+    [
+        pytest.param(START, ("GET", "/", "HTTP/1.1"), [("Host", "a")], id="3 a request"),
+        pytest.param(
+            b"\r\n" + START, ("GET", "/", "HTTP/1.1"), [("Host", "a")], id="2.2 empty line before"
+        ),
+        pytest.param(b"GET / HTTP/1.0\r\n", ("GET", "/", "HTTP/1.0"), [], id="3.2 1.0, no Host"),
+        pytest.param(
+            b"GET / HTTP/1.0\r\nHost: a\r\n",
+            ("GET", "/", "HTTP/1.0"),
+            [("Host", "a")],
+            id="3.2 1.0",
+        ),
+        pytest.param(LINE + b"Host:\r\n", ("GET", "/", "HTTP/1.1"), [("Host", "")], id="3.2 empty"),
+        *[
+            pytest.param(
+                LINE + b"Host: " + host.encode() + b"\r\n",
+                ("GET", "/", "HTTP/1.1"),
+                [("Host", host)],
+                id=f"3.2 Host {host}",
+            )
+            for host in (
+                *("a.example:8000", "127.0.0.1", "[::1]:80", "[fe80::1]", "a_b-c", "a%20b", "a:"),
+                *("[v1.x:y]", "a;b=c(d)!", "A.EXAMPLE."),
+            )
+        ],
+        pytest.param(
+            b"get / HTTP/1.1\r\n" + HOST, ("get", "/", "HTTP/1.1"), [("Host", "a")], id="3.1 case"
+        ),
+        pytest.param(
+            b"!#$%&'*+-.^_`|~09AZaz / HTTP/1.1\r\n" + HOST,
+            ("!#$%&'*+-.^_`|~09AZaz", "/", "HTTP/1.1"),
+            [("Host", "a")],
+            id="9110 5.6.2 a token",
+        ),
+        *[
+            pytest.param(
+                b"GET " + target.encode("latin-1") + b" HTTP/1.1\r\n" + HOST,
+                ("GET", target, "HTTP/1.1"),
+                [("Host", "a")],
+                id=f"3.2 target {target!a}",
+            )
+            for target in (
+                "*",
+                "http://b/c?d=e",
+                "b:443",
+                "/\xe4\xb8\xad",
+                "/\xa0\x85",
+                "/a%00#b\\",
+            )
+        ],
+        pytest.param(
+            START + b"A:b\r\nA: \t c d\t\xe9 \t\r\na-B_C:\r\n!: :\r\n",
+            ("GET", "/", "HTTP/1.1"),
+            [("Host", "a"), ("A", "b"), ("A", "c d\t\xe9"), ("a-B_C", ""), ("!", ":")],
+            id="5.1 blanks around values",
+        ),
+    ],
+)
+def test_good(head: bytes, line: tuple[str, str, str], fields: list[tuple[str, str]]) -> None:
+    parsed = parse_request_head(head + b"\r\n")
+    assert (parsed.method, parsed.target, parsed.version) == line
+    assert parsed.fields.get_all() == fields
+    assert parsed.body == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "body"),
+    [
+        pytest.param(b"Content-Length: 0\r\n", 0, id="6.3 rule 6, none"),
+        pytest.param(b"Content-Length: 5\r\n", 5, id="6.3 rule 6"),
+        pytest.param(b"CONTENT-LENGTH:\t007 \r\n", 7, id="6.3 rule 6, blanks and zeros"),
+        pytest.param(b"Content-Length: 5\r\ncontent-length: 5\r\n", 5, id="6.3 rule 5, equal"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n", Delimiter.CHUNKED, id="6.3 rule 4"),
+        pytest.param(b"transfer-encoding:CHUNKED \r\n", Delimiter.CHUNKED, id="7 without case"),
+        pytest.param(b"TE: chunked\r\n", 0, id="6.3 rule 7, another field"),
+    ],
+)
+def test_length_of_the_body(fields: bytes, body: int | Delimiter) -> None:
+    assert parse_request_head(START + fields + b"\r\n").body == body
+
+
+def _lines(*lines: bytes) -> bytes:
+    return b"".join(line + b"\r\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        *[
+            pytest.param(_lines(line, b"Host: a"), id=f"3 {line!r:.40}")
+            for line in (
+                *(b"", b"GET", b"GET /", b"GET HTTP/1.1", b"GET  HTTP/1.1", b"/ HTTP/1.1"),
+                *(b"GET / HTTP/2.0", b"GET / HTTP/1.2", b"GET / HTTP/0.9", b"GET / HTTP/1.10"),
+                *(b"GET / http/1.1", b"GET / HTTP/1", b"GET / HTTP/1.1 ", b"GET / HTTPS/1.1"),
+                *(b"GET  / HTTP/1.1", b"GET /  HTTP/1.1", b" GET / HTTP/1.1", b"GET\t/\tHTTP/1.1"),
+                *(b"GET / a HTTP/1.1", b"GET /\ta HTTP/1.1", b"GET /\x00 HTTP/1.1"),
+                *(b"GET /\x7f HTTP/1.1", b"GET /\x0b HTTP/1.1", b"GET /\ra HTTP/1.1"),
+                *(b"GET / HTTP/1.1\nX: y", b"GET /\n HTTP/1.1", b"GET /\r HTTP/1.1"),
+                *(b"G@T / HTTP/1.1", b"G\xe9T / HTTP/1.1", b"GET: / HTTP/1.1"),
+                *(b"A" * 65 + b" / HTTP/1.1", b"A" * 30000, b"\xef\xbb\xbfGET / HTTP/1.1"),
+                *("GET / HTTP/１.１".encode(), b"PRI * HTTP/2.0"),
+            )
+        ],
+        *[
+            pytest.param(_lines(b"GET / HTTP/1.1", b"Host: a", *lines), id=f"5 {lines!r:.40}")
+            for lines in (
+                *([b"A : b"], [b"A\t: b"], [b" A: b"], [b"A: b", b" c"], [b"A: b", b"\tc"]),
+                *([b"A"], [b": b"], [b"A B: c"], [b"A\x00: b"], [b"A: b\x00"], [b"A: \x00b"]),
+                *([b"A: b\rc"], [b"A: b\r"], [b"A: b\nC: d"], [b"A: b\n"], [b"A: b\n c"]),
+                *([b"A: \x01"], [b"A: \x0b"], [b"A: \x0c"], [b"A: \x1b[0m"], [b"A: \x7f"]),
+                *(
+                    [b"\xc4: b"],
+                    [b"A(: b"],
+                    [b'"A": b'],
+                    [b"A,B: c"],
+                    [b"", b"A: b"],
+                    [b"A: b", b""],
+                ),
+            )
+        ],
+        pytest.param(_lines(b"GET / HTTP/1.1", b" Host: a"), id="2.2 blank after the request line"),
+        pytest.param(b"GET / HTTP/1.1\nHost: a\n", id="2.2 bare line feeds"),
+        pytest.param(b"\n" + START, id="2.2 bare line feed before the request"),
+        pytest.param(b" \r\n" + START, id="2.2 a blank line before the request"),
+        pytest.param(LINE, id="3.2 no Host"),
+        pytest.param(START + HOST, id="3.2 two equal Hosts"),
+        pytest.param(START + b"host: b\r\n", id="3.2 two Hosts"),
+        pytest.param(b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n", id="3.2 two Hosts in 1.0"),
+        *[
+            pytest.param(LINE + b"Host: " + host + b"\r\n", id=f"3.2 Host {host!r}")
+            for host in (
+                *(
+                    b"a b",
+                    b"a, b",
+                    b"a/b",
+                    b"u@a",
+                    b"a:b",
+                    b"a:1:2",
+                    b"::1",
+                    b"[::1",
+                    b"a]",
+                    b"a?b",
+                ),
+                *(b"a#b", b"\xe9", b'"a"', b"<a>", b"a%2", b"a%zz", b"[::1]x", b"a\\b"),
+            )
+        ],
+    ],
+)
+def test_refused(head: bytes) -> None:
+    with pytest.raises(BadRequest):
+        parse_request_head(head + b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param([b"Content-Length: 5", b"Transfer-Encoding: chunked"], id="6.1 both"),
+        pytest.param([b"Transfer-Encoding: chunked", b"Content-Length: 5"], id="6.1 both, turned"),
+        pytest.param([b"transfer-encoding: chunked", b"CONTENT-LENGTH: 0"], id="6.1 both, case"),
+        pytest.param([b"Transfer-Encoding: x", b"Content-Length: 5"], id="6.1 both, not chunked"),
+        pytest.param([b"Content-Length: 5", b"Content-Length: 6"], id="6.3 rule 5, unequal"),
+        pytest.param([b"Content-Length: 5", b"content-length: 05"], id="6.3 rule 5, spelt anew"),
+        *[
+            pytest.param([b"Content-Length: " + value], id=f"9110 8.6 {value!r:.24}")
+            for value in (
+                *(b"", b"-1", b"+5", b"5, 5", b"5,", b"0x5", b"5 5", b"1_0", b"5.0", b"\xb2"),
+                *(b"9" * 19, b"9" * 5000, b"5;a", b"five", b"'5'", b"\xa05", b"5\x85"),
+            )
+        ],
+        *[
+            pytest.param([b"Transfer-Encoding: " + value], id=f"6.1 coding {value!r:.24}")
+            for value in (
+                *(b"", b"identity", b"gzip", b"gzip, chunked", b"chunked, gzip", b"xchunked"),
+                *(b"chunked, chunked", b"chunked, identity", b"chunked;a=b", b"'chunked'"),
+                *(b"chunked,", b",chunked", b"\xa0chunked", b"chunk", b"chunked\x85", b"chunked x"),
+            )
+        ],
+        pytest.param(
+            [b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"], id="6.1 twice"
+        ),
+        pytest.param([b"Transfer-Encoding: chunked", b"transfer-encoding: x"], id="6.1 two lines"),
+        pytest.param([b"Transfer-Encoding:\x0bchunked"], id="6.1 vertical tab before the coding"),
+        pytest.param([b"Transfer-Encoding : chunked"], id="5.1 blank before the colon"),
+        pytest.param([b"A: b", b" Transfer-Encoding: chunked"], id="5.2 folded"),
+        pytest.param([b"A: b\rTransfer-Encoding: chunked"], id="2.2 bare carriage return"),
+        pytest.param([b"A: b\nTransfer-Encoding: chunked"], id="2.2 bare line feed"),
+    ],
+)
+def test_bodies_whose_end_two_could_see_differently(fields: list[bytes]) -> None:
+    with pytest.raises(BadRequest):
+        parse_request_head(START + _lines(*fields) + b"\r\n")
+
+
+def test_chunked_in_http_1_0_is_refused() -> None:
+    with pytest.raises(BadRequest, match=r"HTTP/1\.1"):
+        parse_request_head(b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n")
+
+
+@pytest.mark.parametrize("head", [b"", b"\r\n", b"\r\n\r\n", LINE, START, START[:-2] + b"\r\r\n"])
+def test_what_is_no_complete_head(head: bytes) -> None:
+    with pytest.raises(BadRequest):
+        parse_request_head(head)
+
+
+lines = st.sampled_from(
+    [
+        *(b"GET / HTTP/1.1", b"Host: a", b"A: b", b"Content-Length: 5", b"Content-Length: 6"),
+        *(b"Transfer-Encoding: chunked", b"A : b", b" folded", b"", b"GET /x HTTP/1.0", b"A:\x00"),
+    ]
+)
+ends = st.sampled_from([b"\r\n"] * 8 + [b"\n", b"\r", b"\r\r\n", b"\n\r"])
+built = st.lists(st.tuples(lines, ends).map(b"".join), max_size=8).map(b"".join)
+
+
+@given(st.binary(max_size=80) | built | built.map(lambda head: START + head + b"\r\n"))
+def test_anything_is_a_head_or_a_bad_request(data: bytes) -> None:
+    end = find_head(data)
+    assert end == -1 or data[:end].endswith((b"\r\n\r\n", b"\n\n", b"\n\r\n"))
+    try:
+        head = parse_request_head(data)
+    except BadRequest as error:
+        assert str(error)
+        return
+    # Read back as RFC 9112 has it: each line ends with CRLF, the last is empty.
+    line, *fields, last, none = data.removeprefix(b"\r\n").split(b"\r\n")
+    assert (last, none) == (b"", b"")
+    assert line.decode("latin-1") == f"{head.method} {head.target} {head.version}"
+    assert len(fields) == len(head.fields)
+    assert not {0, 10, 13} & set(b"".join(fields))
+
+
+def _fastest(head: bytes) -> float:
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        find_head(head)
+        with suppress(BadRequest):
+            parse_request_head(head)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        pytest.param("{}", id="a method without end"),
+        pytest.param("GET /{} HTTP/1.1 \r\n\r\n", id="a target, then a blank"),
+        pytest.param("GET / HTTP/1.1\r\nA:{}\x00\r\n\r\n", id="a value, then a NUL"),
+        pytest.param("GET / HTTP/1.1\r\n{}\r\n\r\n", id="a name without a colon"),
+    ],
+)
+@pytest.mark.parametrize("filler", ["a", "a ", ": ", "\t", " ", "A:b\r\n", "\r", "\n\r", "\r\n"])
+def test_time_grows_with_the_length_only(pattern: str, filler: str) -> None:
+    small, large = (pattern.format(filler * n).encode() for n in (2_000, 32_000))
+    # Sixteen times the length: a quadratic search would take 256 times as long.
+    assert _fastest(large) < max(_fastest(small), 20e-6) * 100
