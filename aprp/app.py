@@ -2,6 +2,7 @@
 
 import functools
 import os
+import signal
 import socket
 import ssl
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from aprp.application import Application
 from aprp.serving import run_worker
 from aprp.stats.counters import Counters
 from aprp.upstream.origins import Origin, Origins, origin_tls
-from aprp.workers import supervise
+from aprp.workers import STOP_SIGNALS, supervise
 
 if TYPE_CHECKING:
     from settings.base import Settings
@@ -59,6 +60,8 @@ def start_proxy(app: Application) -> int:
     except logs.LogSetupError as error:
         raise StartError(str(error)) from None
     sockets = _listen(settings)
+    # A signal that comes before somebody listens to it waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     origins = ", ".join(origin.url for origin in app.origins.origins)
     print(f"aprp {__version__} on {_shown_url(settings, sockets)} for {origins}", flush=True)
     run = functools.partial(run_worker, app, sockets)

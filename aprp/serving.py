@@ -13,6 +13,7 @@ from tornado.httpserver import HTTPServer
 from aprp.application import Application
 from aprp.front.server import ProxyServer
 from aprp.upstream.embedded import make_origin
+from aprp.workers import STOP_SIGNALS
 
 _new_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
@@ -59,6 +60,8 @@ async def _serve(app: Application, sockets: Sequence[socket.socket], control: in
         await stop.first.wait()
         await _drain(app, server, stop.second)
     finally:
+        # A signal that comes now has nothing left to stop.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         server.stop()
         server.close_all()
         if origin is not None:
@@ -77,8 +80,9 @@ class _StopRequests:
         self._loop = asyncio.get_running_loop()
 
     def listen_to_signals(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             self._loop.add_signal_handler(number, self._request)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def listen_to(self, control: int) -> None:
         self._loop.add_reader(control, self._read, control)

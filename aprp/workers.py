@@ -13,8 +13,11 @@ import time
 import traceback
 from collections.abc import Callable
 from types import FrameType
+from typing import Final
 
 _log = logging.getLogger("aprp")
+
+STOP_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
 # A worker that lives for less than this died of its start, in seconds.
 _SHORT_LIFE = 1.0
@@ -56,8 +59,9 @@ class _Supervisor:
         self._short_lives = 0
 
     def run(self) -> int:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             signal.signal(number, self._on_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         for index in range(self._count):
             self._fork(index)
         failed = False
@@ -84,22 +88,23 @@ class _Supervisor:
                 time.sleep(min(0.1 * self._short_lives, _SHORT_LIFE))
             if not self._stopping:
                 self._fork(worker.number)
+        # One that comes now has nothing left to stop.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         return 1 if failed else 0
 
     def _fork(self, number: int) -> None:
         control, pipe = os.pipe()
         # A signal between the fork and the worker's own handling must not run the parent's.
-        signals = {signal.SIGTERM, signal.SIGINT}
-        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         pid = os.fork()
         if pid:
             os.close(control)
             self._workers[pid] = _Worker(number, pid, pipe)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
             return
-        for ignored in signals:
+        for ignored in STOP_SIGNALS:
             signal.signal(ignored, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         code = 1
         try:
             os.close(pipe)

@@ -122,13 +122,19 @@ def request_fields(exchange: Exchange) -> dict[str, str]:
     headers = exchange.headers
     app = exchange.app
     fields: dict[str, str] = {}
+    spelt: dict[str, str] = {}
     for name, value in end_to_end(headers.get_all(), headers.get("Connection")):
         key = name.lower()
         if key in _NOT_PASSED_ON:
             continue
-        if name in fields:
+        if key in spelt:
             # RFC 9110 section 5.3; the one field whose lines are joined otherwise is Cookie.
-            value = f"{fields[name]}{'; ' if key == 'cookie' else ', '}{value}"
+            fields[spelt[key]] += f"{'; ' if key == 'cookie' else ', '}{value}"
+            continue
+        if key == "accept-encoding":
+            # A delivery may set it.
+            name = "Accept-Encoding"
+        spelt[key] = name
         fields[name] = value
     fields["Via"] = add_via(headers.get("Via"), exchange.version, app.settings.VIA_NAME)
     fields |= app.forwarded(exchange.client, exchange.scheme, headers.get("Host"), headers.get)

@@ -45,6 +45,9 @@ from aprp.upstream.errors import OriginFailure
 from aprp.upstream.head import ResponseHead
 from aprp.upstream.origins import Origin
 
+# Ranges up to this are held back, where only the end of a stream tells how long it is.
+_WORTH_HOLDING = 65536
+
 # The rest of a body that is not wanted is read rather than the connection closed, up to this.
 _WORTH_READING = 65536
 
@@ -98,7 +101,7 @@ class Delivery(Reader):
         self._discard = False
         self._expected: int | None = None
         self._delivered = 0
-        self._late: Callable[[], None] | None = None
+        self._held: bytearray | None = None
         self._further: Callable[[ResponseHead], None] | None = None
         self._framing: Framing | None = None
 
@@ -140,8 +143,11 @@ class Delivery(Reader):
     def _check_complete(self) -> None:
         if self._aborted or self.asked.method == "HEAD":
             return
-        if self._late is not None:
-            assert self._cutter is not None
+        if self._held is not None:
+            self._answer_held()
+            return
+        if not self.begun and self._cutter is not None:
+            # The stream ended before the range.
             raise RangeNotSatisfiable(self._cutter.position)
         if self._expected is not None and self._delivered < self._expected:
             raise OriginBroke(f"{self._expected - self._delivered} bytes are missing")
@@ -213,10 +219,13 @@ class Delivery(Reader):
             return self._sink.write(view)
         pieces = cutter.feed(view)
         waiting = None
-        if pieces:
-            if self._late is not None:
-                late, self._late = self._late, None
-                late()
+        if self._held is not None:
+            for piece in pieces:
+                self._held += piece
+        elif pieces:
+            if not self.begun:
+                assert self._head is not None and isinstance(self._answer, Part)
+                self._begin_span(self._head, self._answer.span, None)
             self._delivered += sum(len(piece) for piece in pieces)
             waiting = self._sink.write(*pieces)
         if cutter.done and self._ask is not None and self._origin_has_more(cutter):
@@ -261,11 +270,24 @@ class Delivery(Reader):
     def _begin_part(self, head: ResponseHead, part: Part) -> None:
         if self.asked.method != "HEAD":
             self._cutter = Cutter([Cut(part.skip, part.skip + part.span.length)])
-        if part.total is None and head.status == 200:
-            # Whether the stream reaches the range is not known before its first byte is there.
-            self._late = lambda: self._begin_span(head, part.span, None)
-        else:
+        if part.total is not None or head.status == 206:
             self._begin_span(head, part.span, part.total)
+        elif part.span.length <= _WORTH_HOLDING:
+            # Whether the stream reaches the range, and its end, shows when the bytes are there.
+            self._held = bytearray()
+
+    def _answer_held(self) -> None:
+        """Answer with the bytes held: all that were asked for, or what there is of them."""
+        assert self._held is not None and self._cutter is not None and self._head is not None
+        assert isinstance(self._answer, Part)
+        held, self._held = self._held, None
+        start = self._answer.span.start
+        if not held:
+            raise RangeNotSatisfiable(self._cutter.position)
+        total = None if self._cutter.done else self._cutter.position
+        self._begin_span(self._head, Span(start, start + len(held)), total)
+        self._delivered += len(held)
+        self._sink.write(bytes(held))
 
     def _begin_parts(self, head: ResponseHead, parts: Parts) -> None:
         if parts.source == "none":

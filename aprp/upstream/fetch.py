@@ -250,8 +250,12 @@ class StreamFetch(Fetch):
     def on_head(self, head: ResponseHead, length: int | Delimiter) -> None:
         """Hand the head on."""
         self.head = head
+        request = self._request
+        if request.idle_timeout < request.first_byte_timeout:
+            self.stop_timer()
+            self.set_timer(request.idle_timeout, self._check)
         try:
-            self._request.on_head(head)
+            request.on_head(head)
         except Exception as error:
             self.end(error)
 
