@@ -326,6 +326,9 @@ class Delivery(Reader):
         if self.asked.method == "HEAD":
             return
         held = {"whole": len(parts.spans), "first": 1}.get(parts.source, 0)
+        if held and not self._aborted and not (self._cutter is not None and self._cutter.done):
+            # What would come next must not stand in the place of what is missing.
+            raise OriginBroke("the first answer is incomplete")
         # A 416 says nothing of the version.
         known = Validators.from_headers(self._head.fields.get) if self._head.status != 416 else None
         for index in range(held, len(parts.spans)):

@@ -276,10 +276,12 @@ def _differ(known: Validators, now: Validators) -> bool:
     """Whether two answers are surely of different versions.
 
     A 206 to If-Range may leave Last-Modified out (RFC 9110 section 15.3.7); the entity tag it
-    must repeat.
+    must repeat. A weak one may stand for other bytes (8.8.1).
     """
-    if known.etag is not None or now.etag is not None:
-        return known.etag != now.etag
+    if known.etag != now.etag:
+        return True
+    if known.etag is not None and not known.etag.weak:
+        return False
     return now.last_modified is not None and known.last_modified != now.last_modified
 
 

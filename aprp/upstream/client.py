@@ -5,6 +5,7 @@ with Tornado's `SimpleAsyncHTTPClient`; an `OriginRequest` streams memoryviews.
 """
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -13,7 +14,7 @@ from tornado.concurrent import Future
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 from tornado.netutil import OverrideResolver, Resolver
 
-from aprp.upstream.buffers import BufferPool
+from aprp.upstream.buffers import TLS_READ, BufferPool
 from aprp.upstream.connection import OriginConnection
 from aprp.upstream.dial import Endpoint, dial
 from aprp.upstream.fetch import StreamFetch
@@ -72,6 +73,10 @@ class OriginClient(AsyncHTTPClient):
             self.resolver = OverrideResolver(resolver=self.resolver, mapping=hostname_mapping)
         # A head has to fit in.
         self.buffers = BufferPool(max(buffer_size // 8, self.max_header_size + 4096), buffer_size)
+        # The loops' TLS layers hand on what fits and leave the rest for later, when the end of the
+        # connection may have overtaken it: a buffer has to take all they can hold.
+        tls_size = max(buffer_size, TLS_READ)
+        self.tls_buffers = BufferPool(tls_size, tls_size)
         self.pool = Pool(max_clients, max_idle, keep_for)
         self.events = events or OriginEvents()
         self._connections: set[OriginConnection] = set()
@@ -125,12 +130,14 @@ class OriginClient(AsyncHTTPClient):
 
     async def dial(self, endpoint: Endpoint, timeout: float | None) -> OriginConnection:
         """Open a connection; see `aprp.upstream.dial.dial` for what it raises."""
-        connection = await dial(endpoint, self._make_connection, self.resolver, timeout)
+        buffers = self.buffers if endpoint.tls is None else self.tls_buffers
+        make = functools.partial(self._make_connection, buffers)
+        connection = await dial(endpoint, make, self.resolver, timeout)
         self.events.connected()
         return connection
 
-    def _make_connection(self) -> OriginConnection:
-        connection = OriginConnection(self.buffers, self.max_header_size, self._connections.discard)
+    def _make_connection(self, buffers: BufferPool) -> OriginConnection:
+        connection = OriginConnection(buffers, self.max_header_size, self._connections.discard)
         self._connections.add(connection)
         return connection
 

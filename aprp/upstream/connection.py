@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 from aprp.semantics.framing import ChunkedDecoder, Delimiter, FramingError, response_framing
-from aprp.upstream.buffers import Buffer, BufferPool
+from aprp.upstream.buffers import BufferPool, Inbox
 from aprp.upstream.errors import BadResponse, HeadTooLarge, OriginClosed, OriginFailure
 from aprp.upstream.head import ResponseHead, parse_head
 
@@ -44,33 +44,35 @@ class OriginConnection(asyncio.BufferedProtocol):
     """A connection that carries one exchange at a time and can be kept for the next.
 
     `bytes_seen` tells whether any byte of the current response has come: a kept connection that
-    ends before the first was closed while idle, and the request may be sent again.
+    ends before the first was closed while idle, and the request may be sent again. `tcp` is what
+    lies below a TLS transport: pausing has to begin there, because a TLS layer that is paused
+    alone reads on, and drops what it holds when the connection ends.
     """
 
     def __init__(
         self, buffers: BufferPool, max_head: int, closed: Callable[["OriginConnection"], None]
     ) -> None:
         """`max_head` bounds a response head in bytes; `closed` is called when it is gone."""
-        self.buffers = buffers
         self.max_head = max_head
         self.closed_callback = closed
         self.transport: asyncio.Transport | None = None
+        self.tcp: asyncio.Transport | None = None
         self.loop = asyncio.get_running_loop()
         self.receiver: Receiver | None = None
         self.bytes_seen = False
         self.last_activity = 0.0
         self.idle_since = 0.0
         self.served = 0
-        self._buffer: Buffer | None = None
-        self._fast = False
-        self._position = 0
-        self._filled = 0
+        self._inbox = Inbox(buffers)
         self._in_body = False
         self._remaining = 0
         self._chunked: ChunkedDecoder | None = None
         self._until_close = False
         self._keep_alive = False
         self._interim = 0
+        self._eof = False
+        self._gone = False
+        self._walking = False
         self._waiting: asyncio.Future[None] | None = None
         self._resume_writing: asyncio.Future[None] | None = None
 
@@ -81,7 +83,7 @@ class OriginConnection(asyncio.BufferedProtocol):
         assert self.transport is not None and self.receiver is None
         self.receiver = receiver
         self.bytes_seen = False
-        self._fast = False
+        self._inbox.fast = False
         self._interim = 0
         self.last_activity = self.loop.time()
         self.transport.write(request)
@@ -107,6 +109,8 @@ class OriginConnection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Close at once; the receiver hears nothing more."""
         self.receiver = None
+        if self._waiting is None and not self._walking:
+            self._inbox.clear()
         if self.transport is not None:
             self.transport.abort()
 
@@ -117,49 +121,57 @@ class OriginConnection(asyncio.BufferedProtocol):
         # uvloop's transports are no subclasses of asyncio's.
         self.transport = cast(asyncio.Transport, transport)
 
+    def secured(self, transport: asyncio.BaseTransport) -> None:
+        """TLS stands on top of the connection."""
+        self.tcp = self.transport
+        self.transport = cast(asyncio.Transport, transport)
+
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the kernel the free part of a buffer."""
-        buffer = self._buffer
-        if buffer is None:
-            buffer = self._buffer = self.buffers.acquire(self._fast)
-        elif self._filled == buffer.size:
-            self._compact()
-        return buffer.view[self._filled :]
+        return self._inbox.nowhere() if self.receiver is None else self._inbox.space()
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what the kernel wrote."""
-        self._filled += nbytes
         if self.receiver is None:
             # An idle connection has nothing to say; what it says is not an answer.
-            self._drop_buffer()
             self.abort()
             return
+        self._inbox.put(nbytes)
         self.bytes_seen = True
-        self.last_activity = self.loop.time()
-        # A full buffer says that the origin is ahead of us: the next one may be larger.
-        if self._buffer is not None and self._filled == self._buffer.size:
-            self._fast = True
-        self._advance()
+        if self._waiting is None:
+            self.last_activity = self.loop.time()
+            self._advance()
 
     def eof_received(self) -> bool:
         """The origin sends no more; connection_lost tells the receiver."""
+        self._eof = True
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
-        self.transport = None
-        receiver, self.receiver = self.receiver, None
+        """The connection is gone; what has come of it is still handed on.
+
+        Told once: by the transport, or by who failed to put TLS on top of it.
+        """
+        if self._gone:
+            return
+        self._gone = True
+        self.transport = self.tcp = None
+        self._eof = self._eof and exc is None
         if self._resume_writing is not None and not self._resume_writing.done():
             self._resume_writing.set_result(None)
-        if self._waiting is None:
-            self._drop_buffer()
         self.closed_callback(self)
+        if self._waiting is None:
+            self._inbox.clear()
+            self._ended(f"Connection closed ({exc})" if exc else "Connection closed")
+
+    def _ended(self, cause: str) -> None:
+        """Tell the receiver that nothing more comes: the end of the body, or a failure."""
+        receiver, self.receiver = self.receiver, None
         if receiver is None:
             return
-        if self._in_body and self._until_close and exc is None:
+        if self._in_body and self._until_close and self._eof:
             receiver.on_end(False)
         else:
-            cause = f"Connection closed ({exc})" if exc else "Connection closed"
             receiver.on_failure(OriginClosed(cause))
 
     def pause_writing(self) -> None:
@@ -175,71 +187,69 @@ class OriginConnection(asyncio.BufferedProtocol):
     # The walk over what has come.
 
     def _advance(self) -> None:
+        failure: OriginFailure | None = None
+        self._walking = True
         try:
             while self._step():
                 pass
         except FramingError as error:
-            self._fail(BadResponse(str(error)))
+            failure = BadResponse(str(error))
         except OriginFailure as error:
-            self._fail(error)
+            failure = error
+        finally:
+            self._walking = False
+        if failure is not None:
+            self._fail(failure)
 
     def _step(self) -> bool:
         """Take one head or one run of body bytes; False where there is nothing to take now."""
-        receiver = self.receiver
+        receiver, inbox = self.receiver, self._inbox
         if receiver is None:
-            if self._waiting is None:
-                self._drop_buffer()
+            inbox.clear()
             return False
+        if inbox.empty:
+            return inbox.next()
         if not self._in_body:
             return self._take_head(receiver)
+        begin, end = inbox.position, inbox.end
         if self._chunked is not None:
-            assert self._buffer is not None
-            begin, end = self._chunked.step(self._buffer.view, self._position, self._filled)
-            over = self._chunked.finished
-        else:
-            begin, end = self._position, self._filled
-            if not self._until_close and end - begin > self._remaining:
-                end = begin + self._remaining
+            begin, end = self._chunked.step(inbox.view, begin, end)
+        elif not self._until_close:
+            end = min(end, begin + self._remaining)
             self._remaining -= end - begin
-            over = self._remaining == 0 and not self._until_close
-        self._position = end
-        waiting = None
+        inbox.position = end
         if end > begin:
-            assert self._buffer is not None
-            waiting = receiver.on_data(self._buffer.view[begin:end])
-            if self.receiver is None:
-                # The receiver gave up meanwhile.
-                over = False
-        if waiting is not None and not waiting.done():
-            self._wait(waiting)
-            return False
-        if waiting is not None:
-            waiting.result()
-        if over:
+            waiting = receiver.on_data(inbox.view[begin:end])
+            if waiting is not None:
+                if not waiting.done():
+                    self._wait(waiting)
+                    return False
+                waiting.result()
+        if self._over and self.receiver is not None:
             self._finish(receiver)
-            return False
-        if self._position == self._filled:
-            self._drop_buffer()
             return False
         return True
 
+    @property
+    def _over(self) -> bool:
+        """Whether the whole body has been walked over."""
+        if self._chunked is not None:
+            return self._chunked.finished
+        return self._remaining == 0 and not self._until_close
+
     def _take_head(self, receiver: Receiver) -> bool:
-        buffer = self._buffer
-        if buffer is None or self._position == self._filled:
-            return False
-        data = buffer.data
-        end = data.find(b"\r\n\r\n", self._position, self._filled)
-        if end < 0:
-            if data.find(b"\n\n", self._position, self._filled) >= 0:
-                raise BadResponse("line feed without carriage return in the response head")
-            if self._filled - self._position > self.max_head:
-                raise HeadTooLarge(f"delimiter not found within {self.max_head} bytes")
-            return False
-        end += 4
-        if end - self._position > self.max_head:
+        inbox = self._inbox
+        data, begin, end = inbox.data, inbox.position, inbox.end
+        stop = data.find(b"\r\n\r\n", begin, end)
+        if stop < 0 and data.find(b"\n\n", begin, end) >= 0:
+            raise BadResponse("line feed without carriage return in the response head")
+        stop = stop + 4 if stop >= 0 else end
+        if stop - begin > self.max_head:
             raise HeadTooLarge(f"delimiter not found within {self.max_head} bytes")
-        head = parse_head(bytes(buffer.view[self._position : end]))
-        self._position = end
+        if data[stop - 4 : stop] != b"\r\n\r\n":
+            return False
+        head = parse_head(bytes(inbox.view[begin:stop]))
+        inbox.position = stop
         fields = head.fields
         length = response_framing(
             receiver.method,
@@ -262,56 +272,50 @@ class OriginConnection(asyncio.BufferedProtocol):
         if length == 0 and self.receiver is not None:
             self._finish(receiver)
             return False
-        if self._position == self._filled and self._waiting is None:
-            self._drop_buffer()
-            return False
         return True
 
     def _wait(self, waiting: "asyncio.Future[None]") -> None:
         """Read no more until the receiver has taken what it got."""
         self._waiting = waiting
-        if self.transport is not None:
-            self.transport.pause_reading()
+        self._inbox.held = True
+        below = self.tcp or self.transport
+        if below is not None and not below.is_closing():
+            below.pause_reading()
         waiting.add_done_callback(self._resume)
 
     def _resume(self, waiting: "asyncio.Future[None]") -> None:
         self._waiting = None
+        self._inbox.held = False
+        error = asyncio.CancelledError() if waiting.cancelled() else waiting.exception()
         receiver = self.receiver
         if receiver is None:
-            if not waiting.cancelled():
-                waiting.exception()
-            self._drop_buffer()
+            self._inbox.clear()
             return
-        error = asyncio.CancelledError() if waiting.cancelled() else waiting.exception()
         if error is not None:
             self._fail(error if isinstance(error, Exception) else OriginClosed("cancelled"))
             return
         now = self.loop.time()
         if now - self.last_activity > SLOW_CLIENT:
-            self._fast = False
+            self._inbox.fast = False
         self.last_activity = now
-        over = (
-            self._chunked.finished
-            if self._chunked is not None
-            else not self._until_close and self._remaining == 0
-        )
-        if over:
-            if self.transport is not None:
-                self.transport.resume_reading()
+        if self._over:
             self._finish(receiver)
-            return
-        if self._position == self._filled:
-            self._drop_buffer()
         else:
             self._advance()
-        if self._waiting is None and self.transport is not None:
-            self.transport.resume_reading()
+        if self._waiting is not None:
+            return
+        below = self.tcp or self.transport
+        if below is None:
+            self._inbox.clear()
+            self._ended("Connection closed")
+        elif not below.is_closing():
+            below.resume_reading()
 
     def _finish(self, receiver: Receiver) -> None:
         """The response is complete: the connection is free, if nothing is odd about it."""
-        surplus = self._filled > self._position
+        surplus = not self._inbox.empty or self._inbox.next()
         reusable = self._keep_alive and not self._until_close and not surplus and self.usable
-        self._drop_buffer()
+        self._inbox.clear()
         self._in_body = False
         self._chunked = None
         self.receiver = None
@@ -323,23 +327,8 @@ class OriginConnection(asyncio.BufferedProtocol):
     def _fail(self, error: Exception) -> None:
         receiver = self.receiver
         self.abort()
-        self._drop_buffer()
         if receiver is not None:
             receiver.on_failure(error)
-
-    def _compact(self) -> None:
-        """Make room behind a head that does not fit where it began."""
-        assert self._buffer is not None
-        left = self._filled - self._position
-        data = self._buffer.data
-        data[:left] = data[self._position : self._filled]
-        self._position, self._filled = 0, left
-
-    def _drop_buffer(self) -> None:
-        self._position = self._filled = 0
-        if self._buffer is not None:
-            self.buffers.release(self._buffer)
-            self._buffer = None
 
     def __repr__(self) -> str:
         state = "closed" if self.transport is None else "idle" if self.receiver is None else "busy"

@@ -74,23 +74,21 @@ async def _connect(
     for index, (family, address) in enumerate(addresses):
         left = len(addresses) - index
         share = (timeout - (loop.time() - start)) / left if timeout and left > 1 else None
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock: socket.socket | None = None
         try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if endpoint.source is not None:
                 sock.bind((endpoint.source, 0))
             async with asyncio.timeout(share):
                 await loop.sock_connect(sock, address)
-        except TimeoutError as error:
-            sock.close()
+        except BaseException as error:
+            if sock is not None:
+                sock.close()
+            if not isinstance(error, OSError):
+                raise
             failure = error
-        except OSError as error:
-            sock.close()
-            failure = error
-        except BaseException:
-            sock.close()
-            raise
         else:
             return sock
     if isinstance(failure, TimeoutError) and failure.errno is None:
@@ -108,25 +106,44 @@ async def _wrap(
     timeout: float | None,
 ) -> OriginConnection:
     loop = asyncio.get_running_loop()
+    connection = make_protocol()
     try:
-        _, connection = await loop.create_connection(
-            make_protocol,
-            sock=sock,
-            ssl=endpoint.tls,
-            server_hostname=endpoint.host if endpoint.tls is not None else None,
-            # The time limit around everything comes first.
-            ssl_handshake_timeout=2 * timeout if endpoint.tls is not None and timeout else None,
-        )
-    except ssl.SSLError as error:
-        sock.close()
-        reason = getattr(error, "verify_message", "") or error.reason or str(error)
-        raise TLSFailed(error.errno, f"TLS handshake with {endpoint} failed: {reason}") from None
-    except OSError as error:
-        sock.close()
-        raise ConnectFailed(
-            error.errno, f"{endpoint} closed the connection: {error.strerror or error}"
-        ) from None
+        tcp, _ = await loop.create_connection(lambda: connection, sock=sock)
     except BaseException:
         sock.close()
+        connection.connection_lost(None)
         raise
+    if endpoint.tls is None:
+        return connection
+    if tcp.is_closing():
+        # In TLS the client speaks first; a connection that had bytes already has ended itself.
+        connection.connection_lost(None)
+        raise TLSFailed(None, f"TLS handshake with {endpoint} failed: it does not speak TLS")
+    try:
+        transport = await loop.start_tls(
+            tcp,
+            connection,
+            endpoint.tls,
+            server_hostname=endpoint.host,
+            # The time limit around everything comes first.
+            ssl_handshake_timeout=2 * timeout if timeout else None,
+        )
+    except BaseException as error:
+        tcp.abort()
+        # The transport no longer knows of the connection.
+        connection.connection_lost(None)
+        if isinstance(error, ssl.SSLError):
+            reason = getattr(error, "verify_message", "") or error.reason or str(error)
+            raise TLSFailed(
+                error.errno, f"TLS handshake with {endpoint} failed: {reason}"
+            ) from None
+        if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+            raise ConnectFailed(
+                error.errno, f"{endpoint} closed the connection: {error.strerror or error}"
+            ) from None
+        raise
+    if transport is None:
+        connection.connection_lost(None)
+        raise ConnectFailed(None, f"{endpoint} closed the connection during the TLS handshake")
+    connection.secured(transport)
     return connection

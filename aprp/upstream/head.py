@@ -88,6 +88,8 @@ def _parse(data: bytes) -> ResponseHead:
     if not collector.complete:
         raise BadResponse("incomplete response head")
     version = parser.get_http_version()
+    if version not in ("1.1", "1.0"):
+        raise BadResponse(f"HTTP/{version} is not spoken here")
     return ResponseHead(
         version=f"HTTP/{version}",
         status=parser.get_status_code(),
