@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import ssl
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tornado.netutil import bind_sockets
@@ -14,7 +15,7 @@ from aprp.application import Application
 from aprp.serving import run_worker
 from aprp.stats.counters import Counters
 from aprp.upstream.origins import Origin, Origins, origin_tls
-from aprp.workers import STOP_SIGNALS, supervise
+from aprp.workers import STOP_SIGNALS, Supervisor
 
 if TYPE_CHECKING:
     from settings.base import Settings
@@ -68,11 +69,18 @@ def start_proxy(app: Application) -> int:
     try:
         if app.counters.workers == 1:
             return run(0, None)
-        return supervise(app.counters.workers, run, app.counters.reset_gauges)
+        # While the workers drain, nobody must be let in by the parent's copies.
+        close = functools.partial(_close, sockets)
+        supervisor = Supervisor(app.counters.workers, run, app.counters.reset_gauges, close)
+        return supervisor.run()
     finally:
-        for listening in sockets:
-            listening.close()
+        _close(sockets)
         logs.close()
+
+
+def _close(sockets: Sequence[socket.socket]) -> None:
+    for listening in sockets:
+        listening.close()
 
 
 def _listen(settings: "Settings") -> list[socket.socket]:

@@ -1,10 +1,12 @@
 """Worker processes: forks them, starts them anew when they die, stops them.
 
-The workers hear of a stop through a pipe each, not by signals: a service manager or a terminal
-sends its signal to the whole group, and a worker would take the parent's second-hand one for a
-second request.
+The parent waits for signals one at a time, blocked otherwise, so that none comes between two of
+its steps. The workers hear of a stop through a pipe each: a service manager or a terminal sends
+its signal to the whole group, and a worker would take the parent's second-hand one for a second
+request.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -12,127 +14,152 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from types import FrameType
 from typing import Final
 
 _log = logging.getLogger("aprp")
 
 STOP_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+_SIGNALS: Final = STOP_SIGNALS | {signal.SIGCHLD}
 
 # A worker that lives for less than this died of its start, in seconds.
-_SHORT_LIFE = 1.0
-_MOST_SHORT_LIVES = 10
+_SHORT_LIFE: Final = 1.0
+_MOST_SHORT_LIVES: Final = 10
 
 
 class _Worker:
-    """A child: its process id, its number, and the write end of its pipe."""
+    """A child: its number, the write end of its pipe, and when it began."""
 
-    __slots__ = ("number", "pid", "pipe", "started")
+    __slots__ = ("number", "pipe", "started")
 
-    def __init__(self, number: int, pid: int, pipe: int) -> None:
+    def __init__(self, number: int, pipe: int) -> None:
         self.number = number
-        self.pid = pid
         self.pipe = pipe
         self.started = time.monotonic()
 
 
-def supervise(
-    count: int, run: Callable[[int, int | None], int], cleared: Callable[[int], None]
-) -> int:
-    """Keep `count` workers running until SIGTERM or SIGINT, and return the exit code.
+class Supervisor:
+    """Keeps `count` workers running until SIGTERM or SIGINT.
 
-    `run(number, control)` is a worker's life; its value is the worker's exit code. `cleared`
-    is called with the number of a worker that is gone. A second signal stops them at once.
+    `work(number, control)` is a worker's life: its value is the worker's exit code, `control`
+    the read end of a pipe on which a byte says drain, and a second one or the end says stop.
+    `cleared` is called with the number of a worker that is gone, `stopping` when no worker will
+    be started any more. A second signal stops the workers at once.
     """
-    return _Supervisor(count, run, cleared).run()
 
-
-class _Supervisor:
     def __init__(
-        self, count: int, run: Callable[[int, int | None], int], cleared: Callable[[int], None]
+        self,
+        count: int,
+        work: Callable[[int, int], int],
+        cleared: Callable[[int], None],
+        stopping: Callable[[], None],
     ) -> None:
         self._count = count
-        self._run_worker = run
+        self._work = work
         self._cleared = cleared
+        self._tell_stopping = stopping
         self._workers: dict[int, _Worker] = {}
+        self._due: dict[int, float] = {}
         self._stopping = False
         self._short_lives = 0
+        self._failed = False
 
     def run(self) -> int:
-        for number in STOP_SIGNALS:
-            signal.signal(number, self._on_signal)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-        for index in range(self._count):
-            self._fork(index)
-        failed = False
-        while self._workers:
-            pid, status = os.wait()
-            worker = self._workers.pop(pid, None)
-            if worker is None:
-                continue
-            os.close(worker.pipe)
-            self._cleared(worker.number)
-            if self._stopping:
-                continue
-            if time.monotonic() - worker.started < _SHORT_LIFE:
-                self._short_lives += 1
-            else:
-                self._short_lives = 0
-            _log.error("worker %d ended (%s); starting another", worker.number, _how(status))
-            if self._short_lives >= _MOST_SHORT_LIVES:
-                _log.error("workers end as soon as they start; giving up")
-                failed = True
+        """Run until every worker has ended, and return the exit code.
+
+        SIGTERM, SIGINT and SIGCHLD stay blocked afterwards: there is nothing left to stop.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        for number in range(self._count):
+            self._fork(number)
+        while self._workers or self._due:
+            number_of_signal = self._next_signal()
+            if number_of_signal in STOP_SIGNALS:
                 self._stop()
-                continue
-            if self._short_lives:
-                time.sleep(min(0.1 * self._short_lives, _SHORT_LIFE))
-            if not self._stopping:
-                self._fork(worker.number)
-        # One that comes now has nothing left to stop.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-        return 1 if failed else 0
+            self._reap()
+            self._fork_due()
+        return 1 if self._failed else 0
+
+    def _next_signal(self) -> int | None:
+        """Wait for a signal, or for the time to start a worker; None for the latter."""
+        if not self._due:
+            return signal.sigwaitinfo(_SIGNALS).si_signo
+        left = max(min(self._due.values()) - time.monotonic(), 0.0)
+        told = signal.sigtimedwait(_SIGNALS, left)
+        return None if told is None else told.si_signo
 
     def _fork(self, number: int) -> None:
         control, pipe = os.pipe()
-        # A signal between the fork and the worker's own handling must not run the parent's.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         pid = os.fork()
         if pid:
             os.close(control)
-            self._workers[pid] = _Worker(number, pid, pipe)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+            self._workers[pid] = _Worker(number, pipe)
             return
-        for ignored in STOP_SIGNALS:
-            signal.signal(ignored, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         code = 1
         try:
+            for ignored in STOP_SIGNALS:
+                signal.signal(ignored, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             os.close(pipe)
             for sibling in self._workers.values():
                 os.close(sibling.pipe)
-            code = self._run_worker(number, control)
+            code = self._work(number, control)
         except BaseException:
             # The worker is a process of its own: nothing above may run twice.
             traceback.print_exc()
         finally:
-            logging.shutdown()
-            sys.stdout.flush()
-            sys.stderr.flush()
+            # Output that nobody takes is no reason to live on as a second parent.
+            with contextlib.suppress(Exception):
+                logging.shutdown()
+                sys.stdout.flush()
+                sys.stderr.flush()
             os._exit(code)
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._stop()
+    def _reap(self) -> None:
+        """Take note of the workers that have ended; several may share a signal."""
+        for pid, worker in list(self._workers.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if not ended:
+                continue
+            del self._workers[pid]
+            os.close(worker.pipe)
+            self._cleared(worker.number)
+            if not self._stopping:
+                self._replace(worker, status)
+
+    def _replace(self, worker: _Worker, status: int) -> None:
+        now = time.monotonic()
+        short = now - worker.started < _SHORT_LIFE
+        self._short_lives = self._short_lives + 1 if short else 0
+        if self._short_lives >= _MOST_SHORT_LIVES:
+            _log.error("workers end as soon as they start (%s); giving up", _how(status))
+            self._failed = True
+            self._stop()
+            return
+        _log.error("worker %d ended (%s); starting another", worker.number, _how(status))
+        self._due[worker.number] = now + min(0.1 * self._short_lives, _SHORT_LIFE)
+
+    def _fork_due(self) -> None:
+        now = time.monotonic()
+        for number in [number for number, due in self._due.items() if due <= now]:
+            del self._due[number]
+            self._fork(number)
 
     def _stop(self) -> None:
-        self._stopping = True
+        if not self._stopping:
+            self._stopping = True
+            self._due.clear()
+            self._tell_stopping()
         for worker in self._workers.values():
-            try:
+            # One that has just ended has no reader; `_reap` will see it.
+            with contextlib.suppress(BrokenPipeError):
                 os.write(worker.pipe, b".")
-            except BrokenPipeError:
-                # It has just ended; the wait will tell.
-                continue
 
 
 def _how(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
-    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"

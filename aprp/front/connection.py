@@ -94,6 +94,9 @@ class ClientConnection(asyncio.BufferedProtocol):
             return
         self._lingering = True
         self.wire.closed = True
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._loop.call_later(LINGER, self.wire.abort)
@@ -219,6 +222,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._refuse(413, f"A body of more than {MAX_DROPPED_BODY} bytes is not taken here.")
 
     def _begin(self, method: str, target: str, version: str, fields: Fields) -> HTTPMessageDelegate:
+        self._idle_since = self._loop.time()
         delegate = self._delegate = self._server.app.start_request(self, self)  # type: ignore[arg-type]
         delegate.headers_received(RequestStartLine(method, target, version), fields)  # type: ignore[arg-type]
         return delegate
@@ -227,13 +231,14 @@ class ClientConnection(asyncio.BufferedProtocol):
         """Have the delegate answer what can only be refused; the connection ends with it."""
         self.malformed = status, detail
         self._input.clear()
+        self._reading_body = False
         # What cannot be read is answered as a GET of nothing.
         delegate = self._delegate or self._begin("GET", "-", "HTTP/1.1", Fields())
         delegate.finish()
 
     def _check_idle(self) -> None:
         left = self._server.idle_timeout
-        if self._delegate is None:
+        if self._delegate is None or self._reading_body:
             left -= self._loop.time() - self._idle_since
             if left <= 0.001:
                 self.close()

@@ -65,11 +65,10 @@ class TransportWire:
     __slots__ = ("_descriptor", "_transport", "closed", "unfinished")
 
     def __init__(self, transport: asyncio.Transport) -> None:
-        """Write to `transport`; what is encrypted has to go through it, the rest may go around."""
+        """Write to `transport`, a plain one: what it would encrypt must not go around it."""
         transport.set_write_buffer_limits(high=0)
         self._transport: asyncio.Transport | None = transport
-        plain = transport.get_extra_info("sslcontext") is None
-        self._descriptor: int = transport.get_extra_info("socket").fileno() if plain else -1
+        self._descriptor: int = transport.get_extra_info("socket").fileno()
         self.closed = False
         self.unfinished: asyncio.Future[None] | None = None
 
@@ -77,7 +76,7 @@ class TransportWire:
         """See `Wire.send`."""
         if self.closed:
             raise ClientGone
-        if self._descriptor < 0 or self.unfinished is not None:
+        if self.unfinished is not None:
             return self._queue(pieces)
         try:
             taken = os.writev(self._descriptor, pieces)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tornado import httputil
 from tornado.http1connection import HTTP1Connection
@@ -28,11 +28,19 @@ SERVER: Final = f"aprp/{__version__}"
 _log = logging.getLogger("aprp")
 
 
+class Work(Protocol):
+    """What goes on for an exchange elsewhere."""
+
+    def abort(self) -> None:
+        """End it: the client is gone."""
+
+
 class Exchange(httputil.HTTPMessageDelegate):
     """A request, the way to answer it, and what is told of it afterwards.
 
     It is the `Sink` of a delivery. Attributes a door reads: `method`, `target` (path and query
-    as they came), `version`, `headers`, `client` (address), `scheme`, `closed`.
+    as they came), `version`, `headers`, `client` (address), `scheme`, `closed`. `work`, if set,
+    is aborted when the client goes away.
     """
 
     def __init__(self, app: "Application", connection: RequestConnection) -> None:
@@ -62,8 +70,9 @@ class Exchange(httputil.HTTPMessageDelegate):
         self._chunked = False
         self._task: asyncio.Task[None] | None = None
         self._stalled: asyncio.TimerHandle | None = None
-        self._on_close: list[asyncio.Future[None]] = []
-        self.abort_work: object = None
+        self.work: Work | None = None
+        # The answer has its CORS fields already.
+        self.preflight = False
 
     # tornado.httputil.HTTPMessageDelegate
 
@@ -109,7 +118,7 @@ class Exchange(httputil.HTTPMessageDelegate):
             if self._stalled is not None:
                 self._stalled.cancel()
             # No cycle of references: what is over is freed now, not by the collector.
-            self.abort_work = None
+            self.work = None
             self._tell()
 
     async def _answer(self) -> None:
@@ -148,8 +157,8 @@ class Exchange(httputil.HTTPMessageDelegate):
         if self.end is None:
             self.end = "client went away"
             self.app.counters.add(Count.CLIENT_ABORTS)
-        if self.abort_work is not None:
-            self.abort_work.abort()  # type: ignore[attr-defined]
+        if self.work is not None:
+            self.work.abort()
         self.wire.close()
 
     def cut_short(self, why: str) -> None:
@@ -204,7 +213,7 @@ class Exchange(httputil.HTTPMessageDelegate):
             fields["Transfer-Encoding"] = "chunked"
         self._decide_keep_alive(length is not None or bodiless or self._chunked, fields)
         allowed = self.app.cors_origins
-        if allowed:
+        if allowed and not self.preflight:
             for name, _ in fields.get_all():
                 if cors.is_cors_field(name):
                     fields.remove(name)
@@ -216,13 +225,14 @@ class Exchange(httputil.HTTPMessageDelegate):
     def _decide_keep_alive(self, delimited: bool, fields: Fields) -> None:
         """Say in Connection whether another request may follow (RFC 9112 section 9.3)."""
         welcome = delimited and not self.app.draining and "Connection" not in fields
-        option = (self.headers.get("Connection") or "").lower()
+        said = (self.headers.get("Connection") or "").lower()
+        options = [option.strip() for option in said.split(",")]
         if self.version == "HTTP/1.1":
-            self._keep_alive = welcome and option != "close"
+            self._keep_alive = welcome and "close" not in options
             if not self._keep_alive:
                 fields["Connection"] = "close"
         else:
-            self._keep_alive = welcome and option == "keep-alive"
+            self._keep_alive = welcome and "keep-alive" in options and "close" not in options
             if self._keep_alive:
                 fields["Connection"] = "keep-alive"
 

@@ -52,7 +52,7 @@ async def serve(exchange: Exchange) -> None:
         app.ask,
         app.settings.VIA_NAME,
     )
-    exchange.abort_work = delivery
+    exchange.work = delivery
     try:
         await delivery.run()
     except (OriginBroke, OriginFailure, BadOrigin) as error:

@@ -15,5 +15,6 @@ async def serve(exchange: Exchange) -> None:
     allowed = exchange.app.cors_origins
     preflight = cors.is_preflight("OPTIONS", origin, get("Access-Control-Request-Method"))
     if allowed and preflight and origin is not None:
+        exchange.preflight = True
         fields += cors.preflight(origin, get("Access-Control-Request-Headers"), allowed, _MAX_AGE)
     exchange.respond(204, b"", "", fields)

@@ -26,10 +26,12 @@ def relayed_fields(head: ResponseHead, via: str) -> Fields:
 
 def span_fields(head: ResponseHead, via: str, span: Span, total: int | None) -> Fields:
     """The fields of a 206 with one span."""
-    pairs = _kept(head, _REPLACED_IN_PART if head.status == 206 else _CUT)
+    content_range = span.to_content_range(total)
+    as_it_came = head.fields.get("Content-Range") == content_range
+    pairs = _kept(head, _REPLACED_IN_PART if as_it_came else _CUT)
     pairs += (
         _RANGES,
-        ("Content-Range", span.to_content_range(total)),
+        ("Content-Range", content_range),
         ("Content-Length", str(span.length)),
         _via(head, via),
     )

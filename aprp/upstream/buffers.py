@@ -143,8 +143,8 @@ class Inbox:
 
     def clear(self) -> None:
         """Give every buffer back."""
-        while self.next() or self._behind:
-            pass
+        while self._buffer is not None:
+            self.next()
 
     def _compact(self, buffer: Buffer) -> None:
         """Make room behind a head that does not fit where it began."""

@@ -17,7 +17,8 @@ from tornado.netutil import OverrideResolver, Resolver
 from aprp.upstream.buffers import TLS_READ, BufferPool
 from aprp.upstream.connection import OriginConnection
 from aprp.upstream.dial import Endpoint, dial
-from aprp.upstream.fetch import StreamFetch
+from aprp.upstream.errors import OriginClosed
+from aprp.upstream.fetch import Fetch, StreamFetch
 from aprp.upstream.generic import GenericFetch
 from aprp.upstream.pool import Pool, Ticket
 from aprp.upstream.request import OriginRequest
@@ -79,6 +80,7 @@ class OriginClient(AsyncHTTPClient):
         self.tls_buffers = BufferPool(tls_size, tls_size)
         self.pool = Pool(max_clients, max_idle, keep_for)
         self.events = events or OriginEvents()
+        self.fetches: set[Fetch] = set()
         self._connections: set[OriginConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -86,6 +88,8 @@ class OriginClient(AsyncHTTPClient):
     def close(self) -> None:
         """Close every connection; fetches under way fail."""
         super().close()
+        for fetch in list(self.fetches):
+            fetch.end(OriginClosed("Client closed"))
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
@@ -120,6 +124,11 @@ class OriginClient(AsyncHTTPClient):
         return self.pool.queue
 
     # For the fetches.
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be fetched any more."""
+        return self._closed
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a coroutine that ends with the client at the latest."""

@@ -84,6 +84,7 @@ class Fetch:
 
     def begin(self) -> None:
         """Send the request as soon as a slot is free."""
+        self.client.fetches.add(self)
         self._ticket = self.client.pool.enter(self._granted)
         if self._ticket is None:
             self._go(reuse=True)
@@ -100,6 +101,9 @@ class Fetch:
 
     def _go(self, reuse: bool) -> None:
         assert self.endpoint is not None
+        if self.client.closed:
+            self.end(OriginClosed("Client closed"))
+            return
         connection = self.client.pool.take(self.endpoint) if reuse else None
         if connection is not None:
             self.client.events.reused()
@@ -181,6 +185,7 @@ class Fetch:
 
     def release(self) -> None:
         """Give up timer, connection, dial and slot."""
+        self.client.fetches.discard(self)
         self.stop_timer()
         connection, self.connection = self.connection, None
         if connection is not None:
@@ -208,6 +213,7 @@ class StreamFetch(Fetch):
         super().__init__(client, request.method)
         self._request = request
         self._future = future
+        self._sent = 0.0
         self.endpoint = request.endpoint
         request.running = self
 
@@ -227,7 +233,8 @@ class StreamFetch(Fetch):
         return self._request.connect_timeout
 
     def arm(self) -> None:
-        """Wait for the first byte."""
+        """Wait for the head."""
+        self._sent = self.client.loop.time()
         self.set_timer(self._request.first_byte_timeout, self._check)
 
     def _check(self) -> None:
@@ -237,9 +244,12 @@ class StreamFetch(Fetch):
         if connection is None:
             return
         request = self._request
-        limit = request.idle_timeout if self.head is not None else request.first_byte_timeout
-        now = self.client.loop.time()
-        left = limit if connection.paused else connection.last_activity + limit - now
+        if self.head is None:
+            # A head that trickles in is late, too.
+            limit, since = request.first_byte_timeout, self._sent
+        else:
+            limit, since = request.idle_timeout, connection.last_activity
+        left = limit if connection.paused else since + limit - self.client.loop.time()
         if left > 0.001:
             self.set_timer(left, self._check)
         elif self.head is None:
