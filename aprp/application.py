@@ -134,7 +134,7 @@ class Application(httputil.HTTPServerConnectionDelegate):
         malformed: tuple[int, str] | None = getattr(exchange.connection, "malformed", None)
         if malformed is not None:
             raise Problem(*malformed)
-        own = self._own.get(exchange.target.partition("?")[0])
+        own = self._own.get(exchange.resource.partition("?")[0])
         if exchange.method in ("GET", "HEAD"):
             await (own or media.serve)(exchange)
         elif exchange.method == "OPTIONS":

@@ -191,7 +191,8 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._body = ChunkedDecoder() if head.body is Delimiter.CHUNKED else head.body  # type: ignore[assignment]
         self._reading_body = True
         self._dropped = 0
-        if (head.fields.get("Expect") or "").lower() == "100-continue":
+        expects = (head.fields.get("Expect") or "").lower() == "100-continue"
+        if expects and head.version == "HTTP/1.1":
             self.wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._drop_body()
 

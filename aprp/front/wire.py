@@ -5,13 +5,17 @@ queued, and a future says when its memory may be used again.
 """
 
 import asyncio
+import functools
 import os
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from tornado.iostream import IOStream, StreamClosedError
 
 Piece = bytes | memoryview
+
+# The most pieces that writev takes.
+_MOST_AT_ONCE: Final = os.sysconf("SC_IOV_MAX")
 
 
 class ClientGone(Exception):
@@ -79,7 +83,7 @@ class TransportWire:
         if self.unfinished is not None:
             return self._queue(pieces)
         try:
-            taken = os.writev(self._descriptor, pieces)
+            taken = os.writev(self._descriptor, pieces[:_MOST_AT_ONCE])
         except BlockingIOError:
             taken = 0
         except OSError:
@@ -155,11 +159,20 @@ class StreamWire:
         """See `Wire.send`."""
         try:
             for piece in pieces:
-                self._last = self._stream.write(piece)
+                written = self._stream.write(piece)
         except StreamClosedError:
             raise ClientGone from None
+        if not written.done():
+            # Not this one itself: it fails when the client leaves.
+            self._last = asyncio.get_running_loop().create_future()
+            written.add_done_callback(functools.partial(_finish, self._last))
         return self.unfinished
 
     def close(self) -> None:
         """See `Wire.close`."""
         self._stream.close()
+
+
+def _finish(unfinished: "asyncio.Future[None]", written: object) -> None:
+    if not unfinished.done():
+        unfinished.set_result(None)

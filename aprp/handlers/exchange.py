@@ -19,6 +19,7 @@ from aprp.front.wire import ClientGone, Piece, RequestConnection, StreamWire, Wi
 from aprp.handlers.errors import PROBLEM_TYPE, Problem, reason_phrase
 from aprp.semantics import cors
 from aprp.semantics.headers import Fields
+from aprp.semantics.requests import origin_form
 from aprp.stats.counters import Count
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ class Work(Protocol):
 class Exchange(httputil.HTTPMessageDelegate):
     """A request, the way to answer it, and what is told of it afterwards.
 
-    It is the `Sink` of a delivery. Attributes a door reads: `method`, `target` (path and query
-    as they came), `version`, `headers`, `client` (address), `scheme`, `closed`. `work`, if set,
-    is aborted when the client goes away.
+    It is the `Sink` of a delivery. Attributes a door reads: `method`, `resource` (path and query
+    as they came; `target` is the whole request target), `version`, `headers`, `client` (an
+    address), `scheme`, `closed`. `work`, if set, is aborted when the client goes away.
     """
 
     def __init__(self, app: "Application", connection: RequestConnection) -> None:
@@ -53,7 +54,7 @@ class Exchange(httputil.HTTPMessageDelegate):
             self.wire = StreamWire(connection.stream)
         self.loop = app.loop
         self.started = self.loop.time()
-        self.method = self.target = self.version = ""
+        self.method = self.target = self.resource = self.version = ""
         self.headers: httputil.HTTPHeaders = httputil.HTTPHeaders()
         context = connection.context
         self.client: str = getattr(context, "remote_ip", "")
@@ -85,6 +86,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         assert isinstance(start_line, httputil.RequestStartLine)
         self.started = self.loop.time()
         self.method, self.target, self.version = start_line
+        self.resource = origin_form(self.target)
         self.headers = headers
 
     def data_received(self, chunk: bytes) -> None:

@@ -70,7 +70,7 @@ async def serve(exchange: Exchange) -> None:
 def read_question(exchange: Exchange) -> Question:
     """Read path, parameter and header; raises Problem 400 or 416 (RFC 9110 section 14)."""
     settings = exchange.app.settings
-    path, mark, query = exchange.target.partition("?")
+    path, mark, query = exchange.resource.partition("?")
     statements: list[Statement] = []
     try:
         path = safe_target(path)

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 
 from aprp.handlers.errors import Problem
 from aprp.handlers.exchange import Exchange
+from aprp.semantics.accept import quality
 from aprp.stats.report import report, status, to_html
 
 _JSON = "application/json"
@@ -14,12 +15,13 @@ _NO_STORE = (("Cache-Control", "no-store"),)
 
 async def stats(exchange: Exchange) -> None:
     """Answer /stats: JSON or a page, by `?format=` or by Accept."""
-    wanted = parse_qs(exchange.target.partition("?")[2]).get("format", [""])[-1]
+    wanted = parse_qs(exchange.resource.partition("?")[2]).get("format", [""])[-1]
     if wanted not in ("", "json", "html"):
         raise Problem(400, f"The format {wanted!r} is not known: use format=json or format=html.")
     if not wanted:
         accept = exchange.headers.get("Accept") or ""
-        wanted = "html" if "text/html" in accept else "json"
+        better = quality(accept, "text", "html") > quality(accept, "application", "json")
+        wanted = "html" if better else "json"
     told = report(exchange.app.counters, time.monotonic())
     fields = (*_NO_STORE, ("Vary", "Accept"))
     if wanted == "html":

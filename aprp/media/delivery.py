@@ -5,24 +5,18 @@ and knows nothing of the client's connection behind it.
 """
 
 import asyncio
-import secrets
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
-from typing import Protocol, assert_never
+from typing import assert_never
 
-from aprp.media.cutter import Cut, Cutter, Piece
+from aprp.media.cutter import Cut, Cutter
 from aprp.media.errors import (
     BadOrigin,
     ConditionFailed,
     OriginBroke,
     RangeNotSatisfiable,
 )
-from aprp.media.fields import (
-    not_modified_fields,
-    parts_fields,
-    relayed_fields,
-    span_fields,
-)
+from aprp.media.output import Output, Sink
 from aprp.semantics.answer import (
     Answer,
     Asked,
@@ -37,9 +31,8 @@ from aprp.semantics.answer import (
     range_to_send,
 )
 from aprp.semantics.conditions import NotModified, PreconditionFailed, Validators
-from aprp.semantics.headers import Fields
 from aprp.semantics.multipart import Framing
-from aprp.semantics.ranges import IntRange, RangeSpec, Span
+from aprp.semantics.ranges import ContentRange, IntRange, RangeSpec, Span
 from aprp.upstream.asking import Ask, Reader
 from aprp.upstream.errors import OriginFailure
 from aprp.upstream.head import ResponseHead
@@ -50,26 +43,6 @@ _WORTH_HOLDING = 65536
 
 # The rest of a body that is not wanted is read rather than the connection closed, up to this.
 _WORTH_READING = 65536
-
-
-class Sink(Protocol):
-    """Where the answer goes."""
-
-    def begin(
-        self,
-        status: int,
-        reason: str,
-        fields: Fields,
-        length: int | None,
-        range_text: str | None = None,
-    ) -> None:
-        """Start the answer; `length` is that of its body, None where it is not known."""
-
-    def write(self, *pieces: Piece) -> "asyncio.Future[None] | None":
-        """Send body bytes; the future, if any, is done when their memory may be used again."""
-
-    def asks(self, origin: str) -> None:
-        """Note which origin is asked."""
 
 
 class Delivery(Reader):
@@ -86,12 +59,11 @@ class Delivery(Reader):
     ) -> None:
         """`target` is path and query, `fields` the request's own, without Range and If-Range."""
         self.asked = asked
-        self.begun = False
         self._target = target
         self._fields = fields
         self._sink = sink
+        self._out = Output(sink, via, asked.method)
         self._make_ask = make_ask
-        self._via = via
         self._ask: Ask | None = None
         self._aborted = False
         self._sent: RangeSpec | None = None
@@ -99,11 +71,14 @@ class Delivery(Reader):
         self._head: ResponseHead | None = None
         self._cutter: Cutter | None = None
         self._discard = False
-        self._expected: int | None = None
-        self._delivered = 0
         self._held: bytearray | None = None
         self._further: Callable[[ResponseHead], None] | None = None
         self._framing: Framing | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the client has been promised anything."""
+        return self._out.begun
 
     def abort(self) -> None:
         """The client is gone: end what is under way at the origin."""
@@ -149,8 +124,8 @@ class Delivery(Reader):
         if not self.begun and self._cutter is not None:
             # The stream ended before the range.
             raise RangeNotSatisfiable(self._cutter.position)
-        if self._expected is not None and self._delivered < self._expected:
-            raise OriginBroke(f"{self._expected - self._delivered} bytes are missing")
+        if self._out.missing > 0:
+            raise OriginBroke(f"{self._out.missing} bytes are missing")
 
     async def _ask_origin(self, spec: RangeSpec | None, condition: str | None = None) -> None:
         """Ask the origin for a range, or the whole; `condition` is an If-Range of the proxy's."""
@@ -196,11 +171,11 @@ class Delivery(Reader):
         self._answer = answer
         match answer:
             case Relay():
-                self._begin_relay(head)
+                self._out.relay(head)
             case Part() as part:
                 self._begin_part(head, part)
             case NotModified():
-                self._begin(304, "Not Modified", not_modified_fields(head, self._via), 0)
+                self._out.not_modified(head)
                 self._reject(head)
             case Parts() as parts:
                 self._begin_parts(head, parts)
@@ -215,8 +190,7 @@ class Delivery(Reader):
         if cutter is None:
             if self._discard:
                 return None
-            self._delivered += len(view)
-            return self._sink.write(view)
+            return self._out.write(view)
         pieces = cutter.feed(view)
         waiting = None
         if self._held is not None:
@@ -225,9 +199,8 @@ class Delivery(Reader):
         elif pieces:
             if not self.begun:
                 assert self._head is not None and isinstance(self._answer, Part)
-                self._begin_span(self._head, self._answer.span, None)
-            self._delivered += sum(len(piece) for piece in pieces)
-            waiting = self._sink.write(*pieces)
+                self._out.span(self._head, self._answer.span, None)
+            waiting = self._out.write(*pieces)
         if cutter.done and self._ask is not None and self._origin_has_more(cutter):
             self._ask.abort()
         return waiting
@@ -235,7 +208,10 @@ class Delivery(Reader):
     def _origin_has_more(self, cutter: Cutter) -> bool:
         assert self._head is not None
         length = self._head.fields.get("Content-Length")
-        return length is None or int(length) > cutter.position
+        if length is not None:
+            return int(length) > cutter.position
+        got = ContentRange.parse(self._head.fields.get("Content-Range") or "")
+        return not isinstance(got, ContentRange) or got.span.length > cutter.position
 
     def _reject(self, head: ResponseHead) -> None:
         """Get rid of a body that nobody wants."""
@@ -249,29 +225,11 @@ class Delivery(Reader):
 
     # Beginning the answer.
 
-    def _begin(
-        self,
-        status: int,
-        reason: str,
-        fields: Fields,
-        length: int | None,
-        range_text: str | None = None,
-    ) -> None:
-        self.begun = True
-        self._sink.begin(status, reason, fields, length, range_text)
-        self._expected = length
-
-    def _begin_relay(self, head: ResponseHead) -> None:
-        text = head.fields.get("Content-Length")
-        bodiless = self.asked.method == "HEAD" or head.status in (204, 304)
-        length = 0 if bodiless else int(text) if text is not None else None
-        self._begin(head.status, head.reason, relayed_fields(head, self._via), length)
-
     def _begin_part(self, head: ResponseHead, part: Part) -> None:
         if self.asked.method != "HEAD":
             self._cutter = Cutter([Cut(part.skip, part.skip + part.span.length)])
         if part.total is not None or head.status == 206:
-            self._begin_span(head, part.span, part.total)
+            self._out.span(head, part.span, part.total)
         elif part.span.length <= _WORTH_HOLDING:
             # Whether the stream reaches the range, and its end, shows when the bytes are there.
             self._held = bytearray()
@@ -285,16 +243,15 @@ class Delivery(Reader):
         if not held:
             raise RangeNotSatisfiable(self._cutter.position)
         total = None if self._cutter.done else self._cutter.position
-        self._begin_span(self._head, Span(start, start + len(held)), total)
-        self._delivered += len(held)
-        self._sink.write(bytes(held))
+        self._out.span(self._head, Span(start, start + len(held)), total)
+        self._out.write(bytes(held))
 
     def _begin_parts(self, head: ResponseHead, parts: Parts) -> None:
         if parts.source == "none":
             # The head of the first response that does hold bytes is the one to go by.
             self._reject(head)
             return
-        framing = self._begin_multipart(head, parts)
+        framing = self._framing = self._out.parts(head, parts)
         if self.asked.method == "HEAD":
             return
         if parts.source == "whole":
@@ -303,20 +260,6 @@ class Delivery(Reader):
             )
         else:
             self._cutter = Cutter([Cut(0, parts.spans[0].length, framing.part_head(0))])
-
-    def _begin_multipart(self, head: ResponseHead, parts: Parts) -> Framing:
-        spans, total = parts.spans, parts.total
-        framing = Framing(secrets.token_hex(16), head.fields.get("Content-Type"), spans, total)
-        text = f"{spans[0].to_content_range(total)} and {len(spans) - 1} more"
-        fields = parts_fields(head, self._via, framing)
-        self._begin(206, "Partial Content", fields, framing.content_length, text)
-        self._framing = framing
-        return framing
-
-    def _begin_span(self, head: ResponseHead, span: Span, total: int | None) -> None:
-        fields = span_fields(head, self._via, span, total)
-        text = span.to_content_range(total)
-        self._begin(206, "Partial Content", fields, span.length, text)
 
     # Several parts.
 
@@ -337,9 +280,7 @@ class Delivery(Reader):
             await self._send_further(parts, index, known)
             known = Validators.from_headers(self._head.fields.get)
         if self._framing is not None and not self._aborted:
-            tail = self._framing.tail()
-            self._delivered += len(tail)
-            waiting = self._sink.write(tail)
+            waiting = self._out.write(self._framing.tail())
             if waiting is not None:
                 await waiting
 
@@ -356,9 +297,9 @@ class Delivery(Reader):
             self._head = head
             if not self.begun:
                 if len(parts.spans) > 1:
-                    self._begin_multipart(head, parts)
+                    self._framing = self._out.parts(head, parts)
                 else:
-                    self._begin_span(head, span, total)
+                    self._out.span(head, span, total)
             prefix = self._framing.part_head(index) if self._framing is not None else b""
             self._cutter = Cutter([Cut(skip, skip + span.length, prefix)])
 

@@ -258,15 +258,17 @@ def check_further_part(
     bytes of the body come before the span, or what is wrong: bytes of another version never
     follow those of the first.
     """
+    if status not in (200, 206):
+        return Bad(f"the origin answered {status} to a request for a further part")
     if known is not None and _differ(known, Validators.from_headers(get)):
         return Bad("the file changed at the origin between two parts")
     if status == 200:
         if _content_length(get) != total:
             return Bad("the length changed at the origin between two parts")
         return span.start
-    got = ContentRange.parse(get("Content-Range") or "") if status == 206 else None
+    got = ContentRange.parse(get("Content-Range") or "")
     if not isinstance(got, ContentRange):
-        return Bad(f"the origin answered {status} to a request for a further part")
+        return Bad(f"the origin's 206 has no valid Content-Range: {get('Content-Range')!r}")
     if got.total != total or got.start > span.start or got.stop < span.stop:
         return Bad(f"the origin sent {got.to_header()!r} for {span.to_content_range(total)!r}")
     return span.start - got.start

@@ -18,6 +18,7 @@ _match_line: Final = re.compile(
 _are_fields: Final = re.compile(
     r"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+"
 ).fullmatch
+_match_absolute: Final = re.compile(r"https?://[^/?#]*(.*)", re.IGNORECASE).fullmatch
 _is_length: Final = re.compile(r"[0-9]{1,18}").fullmatch
 # RFC 9110 section 7.2 and RFC 3986 section 3.2.2: uri-host [ ":" port ].
 _is_host: Final = re.compile(
@@ -39,6 +40,20 @@ class RequestHead:
     version: str
     fields: Fields
     body: int | Delimiter
+
+
+def origin_form(target: str) -> str:
+    """Give path and query of a request target in absolute form (RFC 9112 section 3.2.2).
+
+    A target in another form comes back as it is.
+    """
+    if target.startswith("/"):
+        return target
+    match = _match_absolute(target)
+    if match is None:
+        return target
+    rest: str = match[1]
+    return rest if rest.startswith("/") else f"/{rest}"
 
 
 def find_head(data: bytes | bytearray) -> int:

@@ -264,7 +264,9 @@ class OriginConnection(asyncio.BufferedProtocol):
             receiver.on_interim(head)
             return True
         self._in_body = True
-        self._keep_alive = head.keep_alive
+        # RFC 9112 section 6.1: in HTTP/1.0 a transfer coding makes the framing doubtful.
+        doubtful = length is Delimiter.CHUNKED and head.version == "HTTP/1.0"
+        self._keep_alive = head.keep_alive and not doubtful
         self._until_close = length is Delimiter.CLOSE
         self._chunked = ChunkedDecoder() if length is Delimiter.CHUNKED else None
         self._remaining = length if isinstance(length, int) else 0

@@ -3,7 +3,7 @@
 import re
 import socket
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,17 +14,13 @@ from tests.e2e.programs import PATIENCE, require, run
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A response: `fields` in the order and the case of the wire; `body` without framing.
-
-    `complete` says whether the body ended as its framing has it.
-    """
+    """A response: `fields` in the order and the case of the wire; `body` without framing."""
 
     version: str
     status: int
     reason: str
     fields: tuple[tuple[str, str], ...]
     body: bytes
-    complete: bool = True
 
     def all(self, name: str) -> list[str]:
         """The values of each field line of a name."""
@@ -118,52 +114,59 @@ class Connection:
 
     def read_line(self) -> bytes:
         """Read to the next line end and including it, or less if the connection ends before."""
-        line = b""
-        while not line.endswith(b"\r\n") and (byte := self.read(1)):
-            line += byte
-        return line
+        while b"\r\n" not in self._held:
+            held, self._held = self._held, b""
+            piece = self.read_some()
+            self._held = held + piece
+            if not piece:
+                break
+        line, end, self._held = self._held.partition(b"\r\n")
+        return line + end
+
+    def read_some(self) -> bytes:
+        """Read what there is, at least a byte; none at the connection's end."""
+        if self._held:
+            held, self._held = self._held, b""
+            return held
+        try:
+            return self.socket.recv(65536)
+        except ConnectionResetError:
+            return b""
 
     def read_all(self) -> bytes:
         """Read until the other end closes the connection."""
         return self.read(1 << 40)
 
     def read_reply(self, method: str = "GET") -> Reply:
-        """Read a response, its body by its framing (RFC 9112 section 6.3)."""
+        """Read a whole response, its body by its framing (RFC 9112 section 6.3)."""
         reply = self.read_head()
-        complete = True
         if method == "HEAD" or reply.status in (204, 304):
             body = b""
         elif reply.get("Transfer-Encoding") is not None:
             assert reply.get("Transfer-Encoding") == "chunked"
             assert reply.get("Content-Length") is None
-            body, complete = self._read_chunks()
+            body = b""
+            while piece := self.read_chunk():
+                body += piece
         elif (length := reply.get("Content-Length")) is not None:
             body = self.read(int(length))
-            complete = len(body) == int(length)
+            assert len(body) == int(length), "body cut short"
         else:
             assert reply.get("Connection") != "keep-alive"
             body = self.read_all()
-        return Reply(reply.version, reply.status, reply.reason, reply.fields, body, complete)
+        return replace(reply, body=body)
 
-    def _read_chunks(self) -> tuple[bytes, bool]:
-        pieces = []
-        while match := re.fullmatch(rb"([0-9a-fA-F]+)\r\n", self.read_line()):
-            size = int(match[1], 16)
-            piece = self.read(size)
-            pieces.append(piece)
-            if len(piece) < size or self.read(2) != b"\r\n":
-                break
-            if size == 0:
-                return b"".join(pieces), True
-        return b"".join(pieces), False
+    def read_chunk(self) -> bytes:
+        """Read one chunk's bytes; none after the last chunk, which has to be well formed."""
+        match = re.fullmatch(rb"([0-9a-fA-F]+)\r\n", self.read_line())
+        assert match is not None, "no chunk"
+        content = self.read(int(match[1], 16))
+        assert len(content) == int(match[1], 16) and self.read(2) == b"\r\n", "chunk cut short"
+        return content
 
     def at_end(self) -> bool:
         """Wait for further bytes, which stay to be read, or for the end of the connection."""
-        if not self._held:
-            try:
-                self._held = self.socket.recv(65536)
-            except ConnectionResetError:
-                return True
+        self._held = self.read_some()
         return not self._held
 
 
@@ -209,5 +212,4 @@ def curl(url: str, *arguments: str) -> Curled:
         content = body.read_bytes() if body.exists() else b""
         heads = head.read_bytes().split(b"\r\n\r\n")[:-1] if head.exists() else []
         parsed = parse_head(heads[-1] + b"\r\n\r\n") if heads else ("", 0, "", ())
-        reply = Reply(*parsed, content, done.returncode == 0)
-        return Curled(done.returncode, done.stderr.decode(), reply)
+        return Curled(done.returncode, done.stderr.decode(), Reply(*parsed, content))

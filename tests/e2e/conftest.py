@@ -10,6 +10,38 @@ from tests.e2e import servers
 from tests.e2e.content import write_files
 from tests.e2e.scripted import ScriptedOrigin
 from tests.e2e.servers import Proxy, StartProxy
+from tests.e2e.slow_reader import SlowReader
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the test that waits for the slow reader last: the reader runs beside all others."""
+    items.sort(key=waits_for_slow_reader)
+
+
+def waits_for_slow_reader(item: pytest.Item) -> bool:
+    """Whether a test looks at what the slow reader saw."""
+    return "slow_reader" in getattr(item, "fixturenames", ())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def start_slow_reader(request: pytest.FixtureRequest) -> None:
+    """Start the slow reader with the first test of this directory, if a test waits for it."""
+    if any(map(waits_for_slow_reader, request.session.items)):
+        request.getfixturevalue("slow_reader")
+
+
+@pytest.fixture(scope="session")
+def slow_reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowReader]:
+    """A client that reads a film of 8 GiB at 1 MB/s through a proxy of its own."""
+    root = tmp_path_factory.mktemp("huge")
+    with (root / "huge.bin").open("wb") as file:
+        file.truncate(8 << 30)
+    with (
+        servers.nginx(root, tmp_path_factory.mktemp("nginx")) as url,
+        Proxy(tmp_path_factory.mktemp("proxy"), "--upstream", url) as started,
+        SlowReader(started, "/huge.bin") as reader,
+    ):
+        yield reader
 
 
 @pytest.fixture(scope="session")

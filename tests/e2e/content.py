@@ -2,11 +2,14 @@
 
 import os
 import random
+import struct
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 CLIP = PROJECT / "media" / "sample.mp4"
 """An mp4 with its index at the end."""
+FILLING = 64 << 20
+"""Size of what stands before the index in the film that is made of it."""
 
 SIZE = 1_000_003
 FILM = random.Random(1).randbytes(SIZE)
@@ -39,15 +42,28 @@ def content_of(name: str) -> bytes:
     return random.Random(name).randbytes(5000)
 
 
+def film_with_far_index() -> tuple[bytes, bytes]:
+    """The clip with a box of zeros before its index: what comes before the zeros, and after."""
+    clip = CLIP.read_bytes()
+    place = clip.rindex(b"moov") - 4
+    return clip[:place] + struct.pack(">I4s", FILLING + 8, b"free"), clip[place:]
+
+
 def write_files(root: Path) -> None:
     """Write the files that origins serve."""
-    files = {"film.bin": FILM, "empty.bin": b"", "one.bin": b"1", "clip.mp4": CLIP.read_bytes()}
+    files = {"film.bin": FILM, "empty.bin": b"", "one.bin": b"1"}
     files["big.bin"] = endless(0, BIG)
     files |= {name: content_of(name) for name in NAMES}
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+    before, index = film_with_far_index()
+    with (root / "clip.mp4").open("wb") as file:
+        file.write(before)
+        file.seek(FILLING, os.SEEK_CUR)
+        file.write(index)
+    for path in root.rglob("*"):
         os.utime(path, (MODIFIED, MODIFIED))
 
 

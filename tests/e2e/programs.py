@@ -181,19 +181,31 @@ class Program:
         return f"{' '.join(self.command)} ({state})\n{self.stdout}\n{self.stderr}"
 
 
+def state(pid: int) -> str:
+    """The letter of a process's state, such as T for stopped; empty where there is none."""
+    return _stat(pid)[0]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and was not waited for does not."""
+    return state(pid) not in ("", "Z")
+
+
 def children(pid: int) -> list[int]:
-    """The process ids of a process's children."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                # pid (name) state ppid ...; the name may hold anything.
-                stat = (entry / "stat").read_text().rpartition(")")[2].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if int(stat[1]) == pid and stat[0] != "Z":
-                found.append(int(entry.name))
-    return sorted(found)
+    """The process ids of a process's children that are alive."""
+    found = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return sorted(child for child in found if _stat(child)[1] == str(pid) and alive(child))
+
+
+def _stat(pid: int) -> tuple[str, str]:
+    """State and parent."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return "", ""
+    # pid (name) state ppid ...; the name may hold anything.
+    state, parent, *_ = text.rpartition(")")[2].split()
+    return state, parent
 
 
 def anonymous_memory(pid: int) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from tests.e2e.content import LAST_MODIFIED
+from tests.e2e.content import LAST_MODIFIED, endless
 from tests.e2e.programs import PATIENCE
 
 
@@ -48,18 +48,17 @@ class Peer:
         """Send bytes as they are."""
         self.socket.sendall(data)
 
-    def send_while_taken(self, data: bytes, patience: float) -> int:
-        """Send until the other end takes nothing for `patience` seconds; how much it took."""
+    def send_endless(self, start: int, stop: int, patience: float = PATIENCE) -> int:
+        """Send the bytes `start` to `stop` of an endless body, piece by piece.
+
+        Gives up when the other end takes nothing for `patience` seconds; returns how far it got.
+        """
         self.socket.settimeout(patience)
-        view, taken = memoryview(data), 0
-        try:
-            while taken < len(view):
-                taken += self.socket.send(view[taken : taken + 65536])
-        except TimeoutError:
-            pass
-        finally:
-            self.socket.settimeout(PATIENCE)
-        return taken
+        with contextlib.suppress(TimeoutError):
+            while start < stop:
+                start += self.socket.send(endless(start, min(start + 262144, stop)))
+        self.socket.settimeout(PATIENCE)
+        return start
 
     def wait_broken(self) -> float:
         """Wait until the other end closes the connection; the time of it by `time.monotonic`."""

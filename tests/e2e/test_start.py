@@ -1,0 +1,155 @@
+"""The start: the line that says where it listens, and starts that are not possible."""
+
+import os
+import re
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+import aprp
+from tests.e2e.clients import fetch
+from tests.e2e.content import CLIP, PROJECT
+from tests.e2e.programs import Program, environment, run
+from tests.e2e.servers import Proxy, StartProxy
+
+RUNSERVER = (sys.executable, str(PROJECT / "runserver.py"))
+
+
+def refused_start(directory: Path, *flags: str, **environ: str) -> str:
+    """Start it where that is not possible; the one line it says."""
+    given = {"APRP_LOG_FILE": str(directory / "aprp.log")} | environ
+    done = run(*RUNSERVER, *flags, cwd=directory, env=environment(**given))
+    assert (done.returncode, done.stdout) == (2, b""), done
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("aprp: ")
+    return line
+
+
+def test_the_clip_comes_out_of_a_clone(tmp_path: Path) -> None:
+    # No settings at all, but for the port, which may be taken on this machine.
+    with Program(*RUNSERVER, "--port", "0", cwd=tmp_path, env=environment()) as program:
+        line = program.wait_line(
+            rf"^aprp {re.escape(aprp.__version__)} on (http://localhost:\d+)/ for http://\S+$"
+        )
+        url = line[1]
+        assert fetch(url, "/sample.mp4", Range="bytes=0-1").body == CLIP.read_bytes()[:2]
+        page = fetch(url, "/", Accept="text/html")
+        assert (page.status, page.get("Content-Type")) == (200, "text/html; charset=UTF-8")
+        assert b"<video" in page.body
+        # Development logs to the console too.
+        program.wait_line(r"206 GET\s+/sample\.mp4", "stderr")
+        program.process.terminate()
+        assert program.wait() == 0
+        assert program.stdout == line[0]
+    assert "/sample.mp4" in (tmp_path / "aprp.log").read_text()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_it_listens_when_it_says_so(start_proxy: StartProxy, workers: str) -> None:
+    proxy = start_proxy("--upstream", "embedded", "--workers", workers)
+    assert proxy.port != 0
+    assert proxy.get("/sample.mp4", Range="bytes=-5").body == CLIP.read_bytes()[-5:]
+    assert len(proxy.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("address", ["", "127.0.0.1", "localhost"])
+def test_a_port_that_another_program_has(tmp_path: Path, workers: str, address: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        flags = ("--port", port, "--workers", workers, "--address", address)
+        line = refused_start(tmp_path, *flags)
+    assert f"port {port}" in line and "in use" in line and "--port" in line
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("others", ["1", "2"])
+def test_a_port_that_another_aprp_has(
+    start_proxy: StartProxy, tmp_path: Path, workers: str, others: str
+) -> None:
+    other = start_proxy("--upstream", "embedded", "--workers", others)
+    flags = ("--port", str(other.port), "--workers", workers, "--address", "127.0.0.1")
+    assert f"port {other.port}" in refused_start(tmp_path, *flags)
+    assert other.get("/sample.mp4", Range="bytes=0-0").status == 206
+
+
+def unusable_log(kind: str, directory: Path) -> Path:
+    """A path at which no log can be written."""
+    match kind:
+        case "in a directory that is missing":
+            return directory / "missing" / "aprp.log"
+        case "a directory":
+            return directory
+        case "below a file":
+            (directory / "file").write_bytes(b"")
+            return directory / "file" / "aprp.log"
+        case "a socket":
+            with socket.socket(socket.AF_UNIX) as made:
+                made.bind(str(directory / "socket"))
+            return directory / "socket"
+        case _ if os.geteuid() == 0:
+            # Where not even root may write.
+            return Path("/sys/aprp.log")
+        case _:
+            (directory / "closed").mkdir(mode=0o500)
+            return directory / "closed" / "aprp.log"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "in a directory that is missing",
+        "a directory",
+        "below a file",
+        "a socket",
+        "where it may not write",
+    ],
+)
+def test_a_log_that_cannot_be_written(tmp_path: Path, kind: str) -> None:
+    path = unusable_log(kind, tmp_path)
+    line = refused_start(tmp_path, "--port", "0", APRP_LOG_FILE=str(path))
+    assert line.startswith(f"aprp: LOG_FILE: {path} cannot be opened for writing: ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "said"),
+    [
+        (["--port", "eighty"], {}, "PORT: 'eighty'"),
+        ([], {"APRP_PORT": "70000"}, "PORT: '70000'"),
+        (["--upstream", "ftp://a"], {}, "UPSTREAM: 'ftp://a'"),
+        ([], {"APRP_SETTINGS": "settings.production"}, "UPSTREAM: not set"),
+        ([], {"APRP_SETTINGS": "no.such.module"}, "settings 'no.such.module'"),
+        (["--address", "host.invalid"], {}, "ADDRESS: host.invalid"),
+        (["--upstream-ca", "/nothing.pem"], {}, "UPSTREAM_CA: "),
+        (["--media-dir", "/nothing"], {}, "MEDIA_DIR: '/nothing'"),
+        (["--prot", "1"], {}, "--port"),
+    ],
+)
+def test_a_setting_that_is_wrong(
+    tmp_path: Path, flags: list[str], environ: dict[str, str], said: str
+) -> None:
+    assert said in refused_start(tmp_path, *flags, **environ)
+
+
+def test_an_authority_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    line = refused_start(tmp_path, "--port", "0", "--upstream-ca", str(tmp_path / "ca.pem"))
+    assert "UPSTREAM_CA" in line
+
+
+def test_production_serves_with_a_worker_for_each_core(nginx: str, start_proxy: StartProxy) -> None:
+    environ = {"APRP_SETTINGS": "settings.production", "APRP_UPSTREAM": nginx}
+    proxy = start_proxy(**environ)
+    assert proxy.stats()["workers"] == len(os.sched_getaffinity(0))
+    assert proxy.get("/film.bin", Range="bytes=0-9").status == 206
+
+
+def test_a_class_of_ones_own(tmp_path: Path, nginx: str) -> None:
+    (tmp_path / "studio.py").write_text(
+        "from settings import base\n\n\nclass Settings(base.Settings):\n"
+        f"    UPSTREAM = [{nginx!r}]\n    VIA_NAME = 'studio'\n"
+    )
+    with Proxy(tmp_path, APRP_SETTINGS="studio") as proxy:
+        assert proxy.get("/film.bin", Range="bytes=0-9").get("Via") == "1.1 studio"

@@ -1,0 +1,237 @@
+"""Fetches that are watched: a client on a clock that the test turns, and who takes what comes."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from tornado.httpclient import HTTPResponse
+
+from aprp.upstream.client import OriginClient, OriginEvents
+from aprp.upstream.connection import OriginConnection
+from aprp.upstream.dial import Endpoint
+from aprp.upstream.head import ResponseHead
+from aprp.upstream.request import OriginRequest
+from tests.loops import turns
+from tests.peers import Server, serving
+from tests.upstream.connections import Names, WatchedPool, local
+
+CONNECT, FIRST_BYTE, IDLE = 20.0, 30.0, 40.0
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def sized(body: bytes) -> bytes:
+    """A response with this body."""
+    return OK + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+class Timer:
+    """Calls back when the clock says so."""
+
+    def __init__(self, due: float, callback: Callable[[], object]) -> None:
+        self.due = due
+        self.callback = callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Clock:
+    """An event loop whose time goes on only when the test says so."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._now = loop.time()
+        self._timers: list[Timer] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def time(self) -> float:
+        return self._now
+
+    def call_later(self, delay: float, callback: Callable[..., object], *given: object) -> Timer:
+        timer = Timer(self._now + delay, lambda: callback(*given))
+        self._timers.append(timer)
+        return timer
+
+    @property
+    def pending(self) -> list[Timer]:
+        """The timers that will fire, the next one first."""
+        self._timers = [timer for timer in self._timers if not timer.cancelled]
+        return sorted(self._timers, key=lambda timer: timer.due)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; what is due happens in its order."""
+        end = self._now + seconds
+        while (timers := self.pending) and timers[0].due <= end:
+            self._timers.remove(timers[0])
+            self._now = max(self._now, timers[0].due)
+            timers[0].callback()
+        self._now = end
+
+
+class Counted(OriginEvents):
+    """Counts what the client tells."""
+
+    def __init__(self) -> None:
+        self.connects = self.reuses = self.bytes = 0
+
+    def connected(self) -> None:
+        self.connects += 1
+
+    def reused(self) -> None:
+        self.reuses += 1
+
+    def received(self, count: int) -> None:
+        self.bytes += count
+
+
+class Client(OriginClient):
+    """A client whose connections go by its clock too."""
+
+    async def dial(self, endpoint: Endpoint, timeout: float | None) -> OriginConnection:
+        connection = await super().dial(endpoint, timeout)
+        connection.loop = self.loop
+        return connection
+
+
+class Mute(Names):
+    """A resolver that never answers."""
+
+    async def resolve(self, host: str, port: int, family: int) -> list[tuple[int, Any]]:
+        return await asyncio.get_running_loop().create_future()
+
+
+class Transfer:
+    """One fetch, and what was told of it; nothing may be told after its end.
+
+    While `hold` is a future, `on_body` returns it. `at_head` and `at_body` are called in those
+    callbacks, for the test to do something in there.
+    """
+
+    def __init__(
+        self,
+        origin: "Origin",
+        method: str = "GET",
+        target: str = "/film",
+        headers: dict[str, str] | None = None,
+        *,
+        hold: bool = False,
+        idle: float = IDLE,
+    ) -> None:
+        self.heads: list[ResponseHead] = []
+        self.body = bytearray()
+        self.views: list[memoryview] = []
+        self.came = asyncio.Event()
+        self.hold: asyncio.Future[None] | None = None
+        if hold:
+            self.hold = asyncio.get_running_loop().create_future()
+        self.at_head: Callable[[], object] = lambda: None
+        self.at_body: Callable[[], object] = lambda: None
+        self.request = OriginRequest(
+            f"http://origin.example{target}",
+            origin.endpoint,
+            method=method,
+            headers={"Host": "origin.example"} if headers is None else headers,
+            on_head=self._on_head,
+            on_body=self._on_body,
+            connect_timeout=CONNECT,
+            first_byte_timeout=FIRST_BYTE,
+            idle_timeout=idle,
+        )
+        self.future = origin.client.fetch(self.request, raise_error=False)
+
+    def _on_head(self, head: ResponseHead) -> None:
+        assert not self.future.done()
+        assert not self.heads
+        self.heads.append(head)
+        self.came.set()
+        self.at_head()
+
+    def _on_body(self, view: memoryview) -> "asyncio.Future[None] | None":
+        assert not self.future.done()
+        assert self.heads
+        assert not self.views, "more came before the last was taken"
+        if self.hold is None:
+            self.body += view
+        else:
+            self.views.append(view)
+        self.at_body()
+        return self.hold
+
+    def take(self) -> None:
+        """Take the bytes that were held, and hold no more."""
+        held, self.hold = self.hold, None
+        for view in self.views:
+            self.body += view
+        self.views.clear()
+        assert held is not None
+        held.set_result(None)
+
+    async def whole(self) -> HTTPResponse:
+        """Wait for a good end."""
+        return await self.future
+
+    async def error(self) -> Exception:
+        """Wait for a bad end, and give its error."""
+        try:
+            await self.future
+        except Exception as error:
+            return error
+        raise AssertionError("it ended well")
+
+
+class Origin:
+    """A client, and the server that it asks."""
+
+    def __init__(self, server: Server, client: Client, clock: Clock, pool: WatchedPool) -> None:
+        self.server = server
+        self.client = client
+        self.clock = clock
+        self.pool = pool
+        self.events: Counted = client.events  # type: ignore[assignment]
+        self.endpoint = Endpoint("origin.example", 80)
+
+    async def ask(self, method: str = "GET", **options: Any) -> tuple[Transfer, Any]:
+        """Start a fetch on a new connection; gives it and the server's end, the head read."""
+        transfer = Transfer(self, method, **options)
+        peer = await self.server.accept()
+        await peer.request()
+        return transfer, peer
+
+    async def kept(self) -> Any:
+        """Have an exchange that leaves a connection to be kept; gives the server's end."""
+        transfer, peer = await self.ask()
+        await peer.send(sized(b""))
+        await transfer.whole()
+        assert self.client.pool.idle == 1
+        return peer
+
+
+@contextlib.asynccontextmanager
+async def origin(*, names: Names | None = None, **options: Any) -> AsyncIterator[Origin]:
+    """A server and a client; at the end nothing may be left of what fetches take."""
+    async with serving() as server:
+        client = Client(
+            force_instance=True,
+            resolver=names or local(server.port),
+            events=Counted(),
+            unlimited_body=True,
+            **options,
+        )
+        clock = Clock(client.loop)
+        client.loop = clock  # type: ignore[assignment]
+        pool = client.buffers = WatchedPool()
+        try:
+            yield Origin(server, client, clock, pool)
+            assert client.pool.active == 0
+            assert not [ticket for ticket in client.queue if not ticket.left]
+        finally:
+            client.close()
+            await turns(20)
+        assert clock.pending == []
+        assert pool.lent == set()
+        assert client._connections == set()
+        assert client._tasks == set()
