@@ -10,7 +10,8 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 DOCKER ?= $(shell command -v docker >/dev/null && echo docker || echo podman)
 
-TEST_PROGRAMS := nginx=nginx-light ffmpeg=ffmpeg ffprobe=ffmpeg aria2c=aria2 curl=curl wget=wget
+TEST_PROGRAMS := nginx=nginx-light ffmpeg=ffmpeg ffprobe=ffmpeg aria2c=aria2 curl=curl wget=wget \
+	openssl=openssl chromium=chromium
 IMAGE_TEST_PROGRAMS := podman=podman runc=runc debootstrap=debootstrap curl=curl
 
 export PYTHON

@@ -68,6 +68,8 @@ class Supervisor:
 
         SIGTERM, SIGINT and SIGCHLD stay blocked afterwards: there is nothing left to stop.
         """
+        # Where it is ignored, which is inherited, nobody hears of a child's end.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         for number in range(self._count):
             self._fork(number)

@@ -130,5 +130,5 @@ def shout_and_leave(listening: socket.socket, response: bytes, close_notify: boo
         wrapped.sendall(response)
         if close_notify:
             wrapped.setblocking(False)
-            with contextlib.suppress(ssl.SSLWantReadError):
+            with contextlib.suppress(OSError):
                 wrapped.unwrap()

@@ -18,7 +18,7 @@ _match_line: Final = re.compile(
 _are_fields: Final = re.compile(
     r"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+"
 ).fullmatch
-_match_absolute: Final = re.compile(r"https?://[^/?#]*(.*)", re.IGNORECASE).fullmatch
+_match_absolute: Final = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE).fullmatch
 _is_length: Final = re.compile(r"[0-9]{1,18}").fullmatch
 # RFC 9110 section 7.2 and RFC 3986 section 3.2.2: uri-host [ ":" port ].
 _is_host: Final = re.compile(
@@ -52,7 +52,7 @@ def origin_form(target: str) -> str:
     match = _match_absolute(target)
     if match is None:
         return target
-    rest: str = match[1]
+    rest: str = match[2]
     return rest if rest.startswith("/") else f"/{rest}"
 
 
@@ -94,6 +94,11 @@ def parse_request_head(data: bytes) -> RequestHead:
         raise BadRequest("a request needs exactly one Host field")
     if hosts and _is_host(hosts[0]) is None:
         raise BadRequest("the Host field is not a host name or an address, with or without a port")
+    if (absolute := _match_absolute(target)) is not None:
+        # RFC 9112 section 3.2.2: the host of the target counts, whatever Host says.
+        if not absolute[1] or _is_host(absolute[1]) is None:
+            raise BadRequest("the request target names no host, or one that cannot be")
+        fields["Host"] = absolute[1]
     return RequestHead(method, target, version, fields, _body_length(fields, version))
 
 

@@ -88,6 +88,9 @@ class OriginClient(AsyncHTTPClient):
     def close(self) -> None:
         """Close every connection; fetches under way fail."""
         super().close()
+        # Nobody is let in for those who leave.
+        for ticket in self.pool.queue:
+            ticket.left = True
         for fetch in list(self.fetches):
             fetch.end(OriginClosed("Client closed"))
         if self._sweeper is not None:

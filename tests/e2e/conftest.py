@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import servers
-from tests.e2e.content import write_files
+from tests.e2e.content import write_files, write_huge
 from tests.e2e.scripted import ScriptedOrigin
 from tests.e2e.servers import Proxy, StartProxy
 from tests.e2e.slow_reader import SlowReader
@@ -34,8 +34,7 @@ def start_slow_reader(request: pytest.FixtureRequest) -> None:
 def slow_reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowReader]:
     """A client that reads a film of 8 GiB at 1 MB/s through a proxy of its own."""
     root = tmp_path_factory.mktemp("huge")
-    with (root / "huge.bin").open("wb") as file:
-        file.truncate(8 << 30)
+    write_huge(root / "huge.bin")
     with (
         servers.nginx(root, tmp_path_factory.mktemp("nginx")) as url,
         Proxy(tmp_path_factory.mktemp("proxy"), "--upstream", url) as started,

@@ -67,6 +67,20 @@ def write_files(root: Path) -> None:
         os.utime(path, (MODIFIED, MODIFIED))
 
 
+HUGE = 8 << 30
+"""Size of a sparse file; none of its bytes is on the disk but those of LANDMARKS."""
+LANDMARKS = {2**31 - 4: b"2 GiB is here", 2**32 - 4: b"4 GiB is here", HUGE - 7: b"the end"}
+"""What stands in it, and where."""
+
+
+def write_huge(path: Path) -> None:
+    """Write the sparse file."""
+    with path.open("wb") as file:
+        for place, words in LANDMARKS.items():
+            file.seek(place)
+            file.write(words)
+
+
 _BLOCK = random.Random(2).randbytes((1 << 20) + 7)
 
 

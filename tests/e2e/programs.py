@@ -214,3 +214,12 @@ def anonymous_memory(pid: int) -> int:
     match = re.search(r"^RssAnon:\s+(\d+) kB$", status, re.MULTILINE)
     assert match is not None, status
     return int(match[1]) * 1024
+
+
+def socket_buffers(ways: str = "rw") -> int:
+    """How much the kernel may hold in a connection's buffers, in bytes, and a bit more.
+
+    `ways`: r for a socket's receive buffer, w for its send buffer.
+    """
+    limits = [Path(f"/proc/sys/net/ipv4/tcp_{way}mem").read_text().split()[2] for way in ways]
+    return sum(map(int, limits)) + (4 << 20)

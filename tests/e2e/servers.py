@@ -65,12 +65,11 @@ def nginx(root: Path, prefix: Path) -> Iterator[str]:
 
 
 @contextmanager
-def http_server(root: Path) -> Iterator[str]:
+def http_server(root: Path, address: str = "127.0.0.1") -> Iterator[str]:
     """Serve a directory with `python -m http.server`, which knows no ranges; gives the URL."""
-    command = (sys.executable, "-m", "http.server", "0", "--bind", "127.0.0.1")
+    command = (sys.executable, "-m", "http.server", "0", "--bind", address)
     with Program(*command, "--directory", root) as program:
-        port = program.wait_line(r"Serving HTTP on 127\.0\.0\.1 port (\d+)")[1]
-        yield f"http://127.0.0.1:{port}"
+        yield program.wait_line(r"^Serving HTTP on .*\((http://\S+)/\)")[1]
 
 
 class Proxy(Program):
@@ -92,7 +91,7 @@ class Proxy(Program):
 
     def wait_started(self) -> "Proxy":
         """Wait for the line that says where it listens."""
-        self.port = int(self.wait_line(r"^aprp \S+ on http://[^/]*:(\d+)/ for ")[1])
+        self.port = int(self.wait_line(r"^aprp \S+ on http://\S*:(\d+)/ for ")[1])
         self.url = f"http://127.0.0.1:{self.port}"
         return self
 

@@ -22,16 +22,16 @@ SECONDS = float(os.environ.get("SLOW_READER_SECONDS", "40" if _LONG else "5"))
 class SlowReader:
     """Reads in a thread of its own until its time is over; the attributes tell what it saw.
 
-    `length` is the Content-Length of the answer, `read` the bytes read, `wrong` whether one of
-    them was not zero, `memory` the most anonymous memory of the proxy in bytes, `ahead` the most
-    bytes by which the proxy's reading was before this client's.
+    `proxy` is what it reads through, `length` the Content-Length of the answer, `read` the bytes
+    read, `wrong` whether one of them was not zero, `memory` the most anonymous memory of the proxy
+    in bytes, `ahead` the most bytes by which the proxy's reading was before this client's.
     """
 
     def __init__(self, proxy: Proxy, target: str) -> None:
         self.length: str | None = None
         self.read = self.memory = self.ahead = 0
         self.wrong = False
-        self._proxy = proxy
+        self.proxy = proxy
         self._target = target
         self._stop = threading.Event()
         self._error: Exception | None = None
@@ -59,7 +59,7 @@ class SlowReader:
 
     def _run(self) -> None:
         try:
-            with Connection(self._proxy.port, receive_buffer=65536) as connection:
+            with Connection(self.proxy.port, receive_buffer=65536) as connection:
                 connection.ask(self._target)
                 self.length = connection.read_head().get("Content-Length")
                 self._read_on(connection)
@@ -81,6 +81,6 @@ class SlowReader:
                 return
 
     def _look(self) -> None:
-        self.memory = max(self.memory, anonymous_memory(self._proxy.pid))
-        fetched = self._proxy.stats()["bytes_from_origins"]["bytes"]
+        self.memory = max(self.memory, anonymous_memory(self.proxy.pid))
+        fetched = self.proxy.stats()["bytes_from_origins"]["bytes"]
         self.ahead = max(self.ahead, fetched - self.read)

@@ -1,9 +1,13 @@
 """Header fields on their way through, in both directions; Via, Forwarded and CORS."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
 import pytest
 
 from tests.e2e.clients import Connection
 from tests.e2e.content import FILM
+from tests.e2e.programs import PATIENCE
 from tests.e2e.scripted import ScriptedOrigin, answer, head, says, serves
 from tests.e2e.servers import Proxy, StartProxy
 
@@ -53,6 +57,25 @@ def test_answers_without_a_body(origin: ScriptedOrigin, scripted_proxy: Proxy, s
             assert f"{reply.status} {reply.reason}" == status
             assert reply.get("ETag") == '"1"'
             assert reply.all("Content-Length") + reply.all("Transfer-Encoding") == []
+
+
+def test_head_of_what_comes_in_chunks(origin: ScriptedOrigin, scripted_proxy: Proxy) -> None:
+    path = origin.plays(says(head("200 OK", "Transfer-Encoding: chunked")))
+    with Connection(scripted_proxy.port) as connection:
+        for _ in range(2):
+            connection.ask(path, method="HEAD")
+            reply = connection.read_reply("HEAD")
+            assert (reply.status, reply.get("Content-Length")) == (200, None)
+
+
+def test_an_answer_without_a_date_gets_one(origin: ScriptedOrigin, scripted_proxy: Proxy) -> None:
+    # RFC 9110 section 6.6.1: a recipient with a clock adds it when it forwards the message.
+    path = origin.plays(says(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n" + FILM[:10]))
+    for fields in ({}, {"Range": "bytes=0-1"}):
+        date = scripted_proxy.get(path, **fields).get("Date")
+        assert date is not None
+        age = datetime.now(UTC) - parsedate_to_datetime(date)
+        assert timedelta(seconds=-1) <= age < timedelta(seconds=PATIENCE)
 
 
 END_TO_END = [

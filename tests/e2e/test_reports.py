@@ -81,6 +81,7 @@ def test_what_is_under_way_is_counted_as_active(origin: ScriptedOrigin, fresh: P
         ("/stats", "text/html,application/xhtml+xml,*/*;q=0.8", True),
         ("/stats", "application/json", False),
         ("/stats", "*/*", False),
+        ("/stats", "text/html;q=0.5, application/json", False),
         ("/stats", "", False),
         ("/stats?format=html", "application/json", True),
         ("/stats?format=json", "text/html", False),

@@ -1,5 +1,7 @@
 """The start: the line that says where it listens, and starts that are not possible."""
 
+import contextlib
+import http.client
 import os
 import re
 import socket
@@ -9,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import aprp
+from tests.e2e import servers
 from tests.e2e.clients import fetch
-from tests.e2e.content import CLIP, PROJECT
-from tests.e2e.programs import Program, environment, run
+from tests.e2e.content import CLIP, FILM, PROJECT
+from tests.e2e.programs import PATIENCE, Program, environment, run
 from tests.e2e.servers import Proxy, StartProxy
 
 RUNSERVER = (sys.executable, str(PROJECT / "runserver.py"))
@@ -137,6 +140,21 @@ def test_an_authority_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     line = refused_start(tmp_path, "--port", "0", "--upstream-ca", str(tmp_path / "ca.pem"))
     assert "UPSTREAM_CA" in line
+
+
+def test_it_speaks_ipv6_on_both_sides(files: Path, start_proxy: StartProxy) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with servers.http_server(files, "::1") as url:
+        proxy = start_proxy("--upstream", url, APRP_ADDRESS="::1")
+        assert re.search(r" on http://\[::1\]:\d+/ for http://\[::1\]:\d+$", proxy.stdout)
+        connection = http.client.HTTPConnection("::1", proxy.port, timeout=PATIENCE)
+        with contextlib.closing(connection):
+            connection.request("GET", "/film.bin/5/9")
+            assert connection.getresponse().read() == FILM[5:10]
+    assert proxy.wait_access_line("/film.bin/5/9")["client"] == "::1"
 
 
 def test_production_serves_with_a_worker_for_each_core(nginx: str, start_proxy: StartProxy) -> None:

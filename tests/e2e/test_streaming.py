@@ -3,24 +3,17 @@
 import queue
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.clients import Connection
 from tests.e2e.content import BIG, FILM, SIZE, endless
-from tests.e2e.programs import PATIENCE, anonymous_memory
+from tests.e2e.programs import PATIENCE, anonymous_memory, socket_buffers
 from tests.e2e.scripted import Peer, Script, ScriptedOrigin, head, serves
-from tests.e2e.servers import Proxy
+from tests.e2e.servers import Proxy, StartProxy
 
 LONG = 1 << 30
 READ = 1 << 20
-
-
-def socket_buffers() -> int:
-    """How much the kernel may hold between origin, proxy and client, in bytes, and a bit more."""
-    limits = [Path(f"/proc/sys/net/ipv4/tcp_{way}mem").read_text().split()[2] for way in "rw"]
-    return sum(map(int, limits)) + (4 << 20)
 
 
 SIZED = head("200 OK", f"Content-Length: {LONG}")
@@ -198,3 +191,61 @@ def test_a_body_of_exactly_the_range_leaves_the_connection_open(
         reply = scripted_proxy.get(path, Range=f"bytes=5-{SIZE - 1}")
         assert (reply.status, reply.body) == (206, FILM[5:])
     assert len({request.connection for request in origin.asked(path)}) == 1
+
+
+def test_a_client_that_leaves_with_more_requests_sent(
+    origin: ScriptedOrigin, scripted_proxy: Proxy
+) -> None:
+    # So many that the proxy reads no more of them before their turn.
+    broken: queue.Queue[float] = queue.Queue()
+
+    def script(peer: Peer) -> None:
+        falls_silent(peer)
+        broken.put(peer.wait_broken())
+
+    path = origin.plays(script)
+    with Connection(scripted_proxy.port) as connection:
+        connection.ask(path)
+        assert connection.read_head().status == 200
+        assert connection.read(READ) == endless(0, READ)
+        for _ in range(2000):
+            connection.ask("/healthz", "X-Filler: " + "a" * 100)
+        left = time.monotonic()
+    assert broken.get(timeout=PATIENCE) - left < 1.0
+
+
+def test_a_client_that_takes_nothing_is_dropped_after_a_while(
+    origin: ScriptedOrigin, start_proxy: StartProxy
+) -> None:
+    proxy = start_proxy("--upstream", origin.url, "--send-timeout", "500ms")
+    broken: queue.Queue[float] = queue.Queue()
+
+    def script(peer: Peer) -> None:
+        try:
+            floods(peer)
+        finally:
+            broken.put(time.monotonic())
+
+    path = origin.plays(script)
+    with Connection(proxy.port, receive_buffer=4096) as connection:
+        connection.ask(path)
+        begun = time.monotonic()
+        assert broken.get(timeout=PATIENCE) - begun >= 0.5
+    assert proxy.wait_access_line(path)["end"] == "client took no bytes"
+
+
+def test_a_client_that_takes_a_little_now_and_then_stays(
+    origin: ScriptedOrigin, start_proxy: StartProxy
+) -> None:
+    proxy = start_proxy("--upstream", origin.url, "--send-timeout", "500ms")
+    path = origin.plays(floods)
+    read = bytearray()
+    with Connection(proxy.port, receive_buffer=4096) as connection:
+        connection.ask(path)
+        assert connection.read_head().status == 200
+        begun = time.monotonic()
+        while time.monotonic() - begun < 1.5:
+            read += connection.read(65536)
+            # The pace of this client: a step well within the time limit.
+            threading.Event().wait(0.1)
+    assert read == endless(0, len(read))

@@ -134,6 +134,20 @@ def test_an_origin_with_a_base_path(origin: ScriptedOrigin, start_proxy: StartPr
     assert origin.asked(path)[0].target == path + "?x"
 
 
+def test_an_absolute_target_is_the_same_file(origin: ScriptedOrigin, scripted_proxy: Proxy) -> None:
+    # RFC 9112 section 3.2.2: every server takes it, and its host counts, not that of Host.
+    path = origin.plays(serves(FILM))
+    for scheme in ("http", "HTTP", "https"):
+        with Connection(scripted_proxy.port) as connection:
+            connection.ask(f"{scheme}://films.example:8000{path}?x=1&range=0-9")
+            reply = connection.read_reply()
+        assert (reply.status, reply.body) == (206, FILM[:10])
+        request = origin.asked(path)[-1]
+        assert request.target == f"{path}?x=1"
+        assert request.get("Host") == origin.url.removeprefix("http://")
+        assert request.get("X-Forwarded-Host") == "films.example:8000"
+
+
 def test_other_methods_are_refused(proxy: Proxy) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH", "TRACE"):
         replies = send_raw(

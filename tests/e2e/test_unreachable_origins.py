@@ -1,4 +1,4 @@
-"""Origins that cannot be reached or do not answer; TLS; one origin in place of another."""
+"""Origins that cannot be reached or do not answer, and one in the place of another."""
 
 import json
 import queue
@@ -6,13 +6,11 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.certificates import Authority
-from tests.e2e.clients import Reply
-from tests.e2e.content import FILM, PROJECT
+from tests.e2e.content import FILM
+from tests.e2e.problems import check_problem
 from tests.e2e.programs import PATIENCE
 from tests.e2e.scripted import Peer, ScriptedOrigin, serves
 from tests.e2e.servers import StartProxy
@@ -24,25 +22,6 @@ def refusing() -> Iterator[str]:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{held.getsockname()[1]}"
-
-
-def check_problem(reply: Reply, status: int, *, debug: bool = False) -> str:
-    """Check an error answer (RFC 9457), and that it tells nothing of this machine; its detail."""
-    assert reply.status == status
-    assert reply.get("Content-Type") == "application/problem+json"
-    assert reply.get("Content-Length") == str(len(reply.body))
-    problem = json.loads(reply.body)
-    assert problem["status"] == status
-    assert problem["title"] == reply.reason
-    text = reply.body.decode()
-    assert "Traceback" not in text and "File " not in text
-    if not debug:
-        assert str(PROJECT) not in text and str(Path.home()) not in text
-        # Where the origin is, is no business of clients.
-        assert "127.0.0.1" not in text and ".example" not in text
-    detail = problem["detail"]
-    assert isinstance(detail, str)
-    return detail
 
 
 def test_a_name_without_an_address(start_proxy: StartProxy) -> None:
@@ -109,53 +88,6 @@ def test_a_connection_that_does_not_come_about(start_proxy: StartProxy) -> None:
     with full_backlog() as url:
         proxy = start_proxy("--upstream", url, "--connect-timeout", "300ms")
         assert "CONNECT_TIMEOUT" in check_problem(proxy.get("/film.bin"), 504)
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority.make(tmp_path_factory.mktemp("authority"))
-
-
-@contextmanager
-def tls_origin(
-    authority: Authority, name: str, subject: str
-) -> Iterator[tuple[ScriptedOrigin, str]]:
-    """An https origin with a certificate for `subject`, and the path of FILM there."""
-    origin = ScriptedOrigin(authority.server(name, subject))
-    try:
-        yield origin, origin.plays(serves(FILM))
-    finally:
-        origin.close()
-
-
-def test_tls_with_the_authority_that_is_set(authority: Authority, start_proxy: StartProxy) -> None:
-    with tls_origin(authority, "good", "IP:127.0.0.1") as (origin, path):
-        proxy = start_proxy("--upstream", origin.url, "--upstream-ca", str(authority.file))
-        assert proxy.get(path).body == FILM
-        assert proxy.get(path, Range="bytes=-100").body == FILM[-100:]
-        assert len({request.connection for request in origin.asked(path)}) == 1
-        assert proxy.wait_idle()["origins"]["connects"] == 1
-
-
-def test_tls_with_an_untrusted_certificate(authority: Authority, start_proxy: StartProxy) -> None:
-    with tls_origin(authority, "untrusted", "IP:127.0.0.1") as (origin, path):
-        proxy = start_proxy("--upstream", origin.url)
-        assert "certificate" in check_problem(proxy.get(path), 502)
-        assert origin.requests == []
-
-
-def test_tls_with_a_certificate_for_another_host(
-    authority: Authority, start_proxy: StartProxy
-) -> None:
-    with tls_origin(authority, "other", "DNS:other.example") as (origin, path):
-        proxy = start_proxy("--upstream", origin.url, "--upstream-ca", str(authority.file))
-        assert "certificate" in check_problem(proxy.get(path), 502)
-        assert origin.requests == []
-
-
-def test_tls_with_a_server_that_speaks_none(nginx: str, start_proxy: StartProxy) -> None:
-    proxy = start_proxy("--upstream", nginx.replace("http:", "https:"))
-    assert "TLS" in check_problem(proxy.get("/film.bin"), 502)
 
 
 def test_the_first_that_connects_serves(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:

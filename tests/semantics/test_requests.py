@@ -81,13 +81,18 @@ def test_where_a_head_ends(data: bytes, end: int) -> None:
             )
             for target in (
                 "*",
-                "http://b/c?d=e",
                 "b:443",
                 "/\xe4\xb8\xad",
                 "/\xa0\x85",
                 "/a%00#b\\",
             )
         ],
+        pytest.param(
+            b"GET http://b/c?d=e HTTP/1.1\r\nhost: a\r\n\r\n",
+            ("GET", "http://b/c?d=e", "HTTP/1.1"),
+            [("Host", "b")],
+            id="3.2.2 the host of an absolute target counts",
+        ),
         pytest.param(
             START + b"A:b\r\nA: \t c d\t\xe9 \t\r\na-B_C:\r\n!: :\r\n",
             ("GET", "/", "HTTP/1.1"),

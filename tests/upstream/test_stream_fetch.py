@@ -106,7 +106,7 @@ async def test_no_answer() -> None:
         assert await peer.closed()
 
 
-@pytest.mark.parametrize("piece", [b"HTTP/1.1 2", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
+@pytest.mark.parametrize("piece", [b"HTTP/1.1 2", b"HTTP/1.1 103 Early Hints\r\n\r\nH"])
 @both_loops
 async def test_answer_that_begins_and_does_not_go_on(piece: bytes) -> None:
     async with origin() as o:
