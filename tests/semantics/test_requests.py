@@ -88,7 +88,7 @@ def test_where_a_head_ends(data: bytes, end: int) -> None:
             )
         ],
         pytest.param(
-            b"GET http://b/c?d=e HTTP/1.1\r\nhost: a\r\n\r\n",
+            b"GET http://b/c?d=e HTTP/1.1\r\nhost: a\r\n",
             ("GET", "http://b/c?d=e", "HTTP/1.1"),
             [("Host", "b")],
             id="3.2.2 the host of an absolute target counts",
