@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 # How long a refused client is listened to, in seconds.
 LINGER: Final = 2.0
 
+# Most bytes of requests that wait for their turn. A client that sends more has those answered, and
+# its connection closed then.
+MAX_WAITING: Final = 256 << 10
+
 # A body that is read only to be dropped, in bytes.
 MAX_DROPPED_BODY: Final = 65536
 
@@ -49,7 +53,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._body: int | ChunkedDecoder = 0
         self._reading_body = False
         self._dropped = 0
-        self._paused = False
+        self._overflow = False
         self._lingering = False
         self._idle_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -74,12 +78,11 @@ class ClientConnection(asyncio.BufferedProtocol):
             # Where the next request begins cannot be told.
             self.close()
             return
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
         if self._input:
             # Not from here: a long row of pipelined requests would be a deep stack.
             self._loop.call_soon(self._advance)
+        elif self._overflow:
+            self.close()
 
     def close(self) -> None:
         """Close; everything written has to be taken by then.
@@ -94,9 +97,6 @@ class ClientConnection(asyncio.BufferedProtocol):
             return
         self._lingering = True
         self.wire.closed = True
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._loop.call_later(LINGER, self.wire.abort)
@@ -120,15 +120,15 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes of requests came."""
-        if self._lingering:
+        if self._lingering or self._overflow:
             return
         self._input += self._server.scratch[:nbytes]
         if self._delegate is None or self._reading_body:
             self._advance()
-        elif len(self._input) > self._server.max_head and self._transport is not None:
-            # Requests that come before their turn wait in the kernel.
-            self._paused = True
-            self._transport.pause_reading()
+        elif len(self._input) > MAX_WAITING:
+            # What is beyond is read all the same: behind it may be the end of the connection.
+            self._overflow = True
+            del self._input[MAX_WAITING:]
 
     def eof_received(self) -> bool:
         """The client sends no more: it has gone (RFC 9112 section 9.6 lets it wait no longer)."""
@@ -170,6 +170,9 @@ class ClientConnection(asyncio.BufferedProtocol):
     def _take_head(self) -> None:
         data = self._input
         end = find_head(data)
+        if end < 0 and self._overflow:
+            self.close()
+            return
         if end < 0 and len(data) <= self._server.max_head:
             return
         if end < 0 or end > self._server.max_head:

@@ -107,7 +107,6 @@ class Exchange(httputil.HTTPMessageDelegate):
     async def _serve(self) -> None:
         counters = self.app.counters
         counters.add(Count.REQUESTS)
-        counters.add(Count.ACTIVE_TRANSFERS)
         try:
             await self._answer()
             if not self.closed:
@@ -115,7 +114,6 @@ class Exchange(httputil.HTTPMessageDelegate):
         except ClientGone:
             self._client_gone()
         finally:
-            counters.add(Count.ACTIVE_TRANSFERS, -1)
             self.app.exchange_over(self)
             if self._stalled is not None:
                 self._stalled.cancel()
@@ -149,7 +147,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         if self.wire.closed:
             raise ClientGone
         self.connection.finish()
-        if not self._keep_alive:
+        if not self._keep_alive or self.app.draining:
             self.connection.close()
 
     def _client_gone(self) -> None:

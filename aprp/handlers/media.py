@@ -53,6 +53,7 @@ async def serve(exchange: Exchange) -> None:
         app.settings.VIA_NAME,
     )
     exchange.work = delivery
+    app.counters.add(Count.ACTIVE_TRANSFERS)
     try:
         await delivery.run()
     except (OriginBroke, OriginFailure, BadOrigin) as error:
@@ -65,6 +66,8 @@ async def serve(exchange: Exchange) -> None:
         raise _problem(error, exchange) from error
     except (RangeNotSatisfiable, ConditionFailed) as error:
         raise _problem(error, exchange) from error
+    finally:
+        app.counters.add(Count.ACTIVE_TRANSFERS, -1)
 
 
 def read_question(exchange: Exchange) -> Question:

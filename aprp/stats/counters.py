@@ -32,7 +32,7 @@ class Count(enum.IntEnum):
     RESPONSES_5XX = "answers begun with a status 500 or above"
     BYTES_TO_CLIENTS = "bytes of answers' bodies given to clients' connections"
     BYTES_FROM_ORIGINS = "bytes of answers' bodies read from origins"
-    ACTIVE_TRANSFERS = "answers being sent to clients at this moment", True
+    ACTIVE_TRANSFERS = "answers from origins being sent to clients at this moment", True
     CLIENT_ABORTS = "answers cut short because the client went away or took no bytes"
     ORIGIN_BREAKS = (
         "answers cut short because the origin broke off, fell silent or contradicted itself"

@@ -42,7 +42,7 @@ class BufferPool:
 
     def acquire(self, large: bool = False) -> Buffer:
         """Lend a buffer; its content is whatever its last user left."""
-        if large:
+        if large and self.large > self.small:
             return self._large.pop() if self._large else Buffer(self.large)
         return self._small.pop() if self._small else Buffer(self.small)
 

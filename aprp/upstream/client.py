@@ -73,11 +73,11 @@ class OriginClient(AsyncHTTPClient):
         if hostname_mapping is not None:
             self.resolver = OverrideResolver(resolver=self.resolver, mapping=hostname_mapping)
         # A head has to fit in.
-        self.buffers = BufferPool(max(buffer_size // 8, self.max_header_size + 4096), buffer_size)
+        small = max(buffer_size // 8, self.max_header_size + 4096)
+        self.buffers = BufferPool(small, buffer_size)
         # The loops' TLS layers hand on what fits and leave the rest for later, when the end of the
         # connection may have overtaken it: a buffer has to take all they can hold.
-        tls_size = max(buffer_size, TLS_READ)
-        self.tls_buffers = BufferPool(tls_size, tls_size)
+        self.tls_buffers = BufferPool(max(small, TLS_READ), buffer_size)
         self.pool = Pool(max_clients, max_idle, keep_for)
         self.events = events or OriginEvents()
         self.fetches: set[Fetch] = set()

@@ -145,12 +145,12 @@ class Proxy(Program):
         return told
 
     def wait_idle(self) -> dict[str, Any]:
-        """Wait until only the asking for it is under way; what /stats tells then."""
+        """Wait until no transfer is under way; what /stats tells then."""
         told: dict[str, Any] = {}
 
         def idle() -> bool:
             told.update(self.stats())
-            return bool(told["transfers"]["active"] <= 1)
+            return bool(told["transfers"]["active"] == 0)
 
         wait_until(idle, "no transfer is active")
         return told

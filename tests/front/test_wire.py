@@ -1,6 +1,7 @@
 """Writing to a client that takes its time: every byte in its place, no memory touched too soon."""
 
 import asyncio
+import contextlib
 import random
 
 import pytest
@@ -75,6 +76,23 @@ async def test_writes_that_do_not_wait_for_each_other(kind: str) -> None:
         assert wire.unfinished is None
         assert wire.send(b"more") is None
         assert await client.read(4) == b"more"
+
+
+@WIRES
+@both_loops
+async def test_a_write_does_not_overtake(kind: str) -> None:
+    async with wired(kind) as (wire, client):
+        got = bytearray()
+        waiting = wire.send(SOURCE[:500_000])
+        for place in range(500_000, 500_200):
+            # There is room in the socket now, and the loop has not seen it yet.
+            with contextlib.suppress(BlockingIOError):
+                got += client.socket.recv(20_000)
+            waiting = wire.send(SOURCE[place : place + 1])
+        assert waiting is not None
+        got += await client.read(500_200 - len(got))
+        await waiting
+        assert got == SOURCE[:500_200]
 
 
 @WIRES

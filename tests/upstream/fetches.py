@@ -226,6 +226,8 @@ async def origin(*, names: Names | None = None, **options: Any) -> AsyncIterator
         pool = client.buffers = WatchedPool()
         try:
             yield Origin(server, client, clock, pool)
+            await turns(5)
+            assert client._tasks == set()
             assert client.pool.active == 0
             assert not [ticket for ticket in client.queue if not ticket.left]
         finally:
