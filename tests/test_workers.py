@@ -238,6 +238,16 @@ def test_workers_that_end_as_they_start_are_given_up() -> None:
         assert code == 1
 
 
+def test_workers_that_lived_for_a_while_are_not_given_up() -> None:
+    life = "if True: return 3"
+    with supervised(1, life=life, before="workers._SHORT_LIFE = 0", short_lives=3) as parent:
+        for _ in range(10):
+            assert parent.line() == "start 0"
+            assert parent.line() == "cleared 0"
+        parent.signal(signal.SIGTERM)
+        assert parent.end()[2] == 0
+
+
 def test_a_signal_while_a_replacement_is_due() -> None:
     with supervised(1, life="if True: return 3") as parent:
         for _ in range(3):

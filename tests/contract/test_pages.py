@@ -33,7 +33,7 @@ class PagesTest(ContractCase):
         self.assertEqual(told["requests"], 4)
         self.assertEqual(told["responses"], {"1xx": 0, "2xx": 2, "3xx": 0, "4xx": 1, "5xx": 0})
         self.assertEqual(told["origins"]["requests"], 3)
-        self.assertEqual(told["transfers"]["active"], 1)
+        self.assertEqual(told["transfers"]["active"], 0)
         problem = told["bytes_to_clients"]["bytes"] - len(FILM) - 100
         self.assertGreater(problem, 0)
         self.assertEqual(told["bytes_to_clients"].keys(), {"bytes", "kB", "MB"})

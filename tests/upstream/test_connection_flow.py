@@ -265,19 +265,27 @@ async def test_abort_from_within_a_callback(framing: str, at: str, waits: bool, 
         assert not receiver.over.done()
 
 
+@pytest.mark.parametrize("when", ["later", "at once"])
 @pytest.mark.parametrize("outcome", ["error", "cancelled"])
 @both_loops
-async def test_bytes_that_could_not_be_taken(outcome: str) -> None:
+async def test_bytes_that_could_not_be_taken(outcome: str, when: str) -> None:
     async with linked() as link:
         receiver = await link.ask()
         waiting = receiver.wait_for_release()
+        error = OSError("the disk is full")
+
+        def fail() -> None:
+            if outcome == "error":
+                waiting.set_exception(error)
+            else:
+                waiting.cancel()
+
+        if when == "at once":
+            fail()
         await link.peer.send(SIZED % 1000 + b"some")
         await receiver.data_came.wait()
-        error = OSError("the disk is full")
-        if outcome == "error":
-            waiting.set_exception(error)
-        else:
-            waiting.cancel()
+        if when == "later":
+            fail()
         failure = await receiver.failure()
         assert failure is error if outcome == "error" else isinstance(failure, OriginClosed)
         assert await link.peer.closed()
