@@ -46,10 +46,10 @@ def _run_on(loops: list[Any], test: Test) -> Callable[..., None]:
 
     signature = inspect.signature(test)
     added = inspect.Parameter("new_loop", inspect.Parameter.KEYWORD_ONLY)
-    runs.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[*signature.parameters.values(), added]
-    )
-    return runs
+    given = [*signature.parameters.values(), added]
+    vars(runs)["__signature__"] = signature.replace(parameters=given)
+    marked: Callable[..., None] = runs
+    return marked
 
 
 async def _checked(test: Coroutine[Any, Any, None]) -> None:

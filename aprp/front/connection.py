@@ -222,6 +222,9 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._reading_body = False
             assert self._delegate is not None
             self._delegate.finish()
+        elif self._overflow:
+            # The rest of it was not kept.
+            self.close()
         elif self._dropped > MAX_DROPPED_BODY:
             self._refuse(413, f"A body of more than {MAX_DROPPED_BODY} bytes is not taken here.")
 

@@ -220,11 +220,9 @@ class OriginConnection(asyncio.BufferedProtocol):
         inbox.position = end
         if end > begin:
             waiting = receiver.on_data(inbox.view[begin:end])
-            if waiting is not None:
-                if not waiting.done():
-                    self._wait(waiting)
-                    return False
-                waiting.result()
+            if waiting is not None and not _is_taken(waiting):
+                self._wait(waiting)
+                return False
         if self._over and self.receiver is not None:
             self._finish(receiver)
             return False
@@ -335,3 +333,7 @@ class OriginConnection(asyncio.BufferedProtocol):
     def __repr__(self) -> str:
         state = "closed" if self.transport is None else "idle" if self.receiver is None else "busy"
         return f"<OriginConnection {state}, {self.served} served>"
+
+
+def _is_taken(waiting: "asyncio.Future[None]") -> bool:
+    return waiting.done() and not waiting.cancelled() and waiting.exception() is None

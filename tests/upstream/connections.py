@@ -76,11 +76,16 @@ class Recorder:
         self.interim: list[int] = []
         self.heads: list[ResponseHead] = []
         self.length: int | Delimiter | None = None
-        self.body = bytearray()
+        self._body = bytearray()
         self.hold: asyncio.Future[None] | None = None
         self.views: list[memoryview] = []
         self.data_came = asyncio.Event()
         self.over: asyncio.Future[bool | Exception] = asyncio.get_running_loop().create_future()
+
+    @property
+    def body(self) -> bytes:
+        """What was taken so far."""
+        return bytes(self._body)
 
     def on_interim(self, head: ResponseHead) -> None:
         assert not self.over.done() and not self.heads
@@ -96,7 +101,7 @@ class Recorder:
         assert len(view) > 0
         self.data_came.set()
         if self.hold is None:
-            self.body += view
+            self._body += view
         else:
             self.views.append(view)
         return self.hold
@@ -118,7 +123,7 @@ class Recorder:
         held, self.hold = self.hold, None
         views, self.views = self.views, []
         for view in views:
-            self.body += view
+            self._body += view
         if held is not None:
             held.set_result(None)
 

@@ -101,7 +101,8 @@ class Mute(Names):
     """A resolver that never answers."""
 
     async def resolve(self, host: str, port: int, family: int) -> list[tuple[int, Any]]:
-        return await asyncio.get_running_loop().create_future()
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError("nobody answers")
 
 
 class Transfer:
@@ -122,7 +123,7 @@ class Transfer:
         idle: float = IDLE,
     ) -> None:
         self.heads: list[ResponseHead] = []
-        self.body = bytearray()
+        self._body = bytearray()
         self.views: list[memoryview] = []
         self.came = asyncio.Event()
         self.hold: asyncio.Future[None] | None = None
@@ -143,6 +144,11 @@ class Transfer:
         )
         self.future = origin.client.fetch(self.request, raise_error=False)
 
+    @property
+    def body(self) -> bytes:
+        """What was taken so far."""
+        return bytes(self._body)
+
     def _on_head(self, head: ResponseHead) -> None:
         assert not self.future.done()
         assert not self.heads
@@ -155,7 +161,7 @@ class Transfer:
         assert self.heads
         assert not self.views, "more came before the last was taken"
         if self.hold is None:
-            self.body += view
+            self._body += view
         else:
             self.views.append(view)
         self.at_body()
@@ -165,7 +171,7 @@ class Transfer:
         """Take the bytes that were held, and hold no more."""
         held, self.hold = self.hold, None
         for view in self.views:
-            self.body += view
+            self._body += view
         self.views.clear()
         assert held is not None
         held.set_result(None)

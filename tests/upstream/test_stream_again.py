@@ -105,7 +105,7 @@ async def test_repeated_once_only(end: Callable[[Peer], None]) -> None:
 async def test_repeated_where_nobody_listens_any_more() -> None:
     async with origin() as o:
         old = await o.kept()
-        o.client.resolver = Names(error=OSError("gone"))  # type: ignore[assignment]
+        o.client.resolver = Names(error=OSError("gone"))
         transfer = Transfer(o)
         await old.request()
         old.close()
@@ -116,7 +116,7 @@ async def test_repeated_where_nobody_listens_any_more() -> None:
 async def test_abort_while_the_request_is_repeated() -> None:
     async with origin() as o:
         old = await o.kept()
-        o.client.resolver = Mute()  # type: ignore[assignment]
+        o.client.resolver = Mute()
         transfer = Transfer(o)
         await old.request()
         old.close()

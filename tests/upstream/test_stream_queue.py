@@ -22,7 +22,7 @@ async def test_more_fetches_than_may_run_wait_in_order() -> None:
         queued = [Transfer(o, target=f"/{number}") for number in range(4)]
         queued[1].request.abort()
         assert isinstance(await queued[1].error(), Aborted)
-        order = []
+        order: list[bytes] = []
         for _ in range(4):
             transfer, peer = running.pop(0)
             await peer.send(sized(b""))
