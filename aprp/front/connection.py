@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 from tornado.httputil import HTTPMessageDelegate, RequestStartLine
 
 from aprp.front.wire import TransportWire
-from aprp.semantics.framing import ChunkedDecoder, Delimiter, FramingError
+from aprp.semantics.framing import ChunkedDecoder, FramingError
 from aprp.semantics.headers import Fields
 from aprp.semantics.requests import BadRequest, find_head, parse_request_head
 
@@ -191,7 +191,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         if head.body == 0:
             delegate.finish()
             return
-        self._body = ChunkedDecoder() if head.body is Delimiter.CHUNKED else head.body  # type: ignore[assignment]
+        self._body = head.body if isinstance(head.body, int) else ChunkedDecoder()
         self._reading_body = True
         self._dropped = 0
         expects = (head.fields.get("Expect") or "").lower() == "100-continue"

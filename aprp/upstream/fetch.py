@@ -7,6 +7,7 @@ a new connection (RFC 9112 section 9.3.1). `StreamFetch` is for the proxy's own 
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tornado.httpclient import HTTPResponse
@@ -161,7 +162,7 @@ class Fetch:
 
     # The end.
 
-    def set_timer(self, delay: float, callback: "asyncio._Callback") -> None:  # type: ignore[name-defined]
+    def set_timer(self, delay: float, callback: Callable[[], None]) -> None:
         """Call back after `delay` seconds, unless the fetch ends before."""
         self._timer = self.client.loop.call_later(delay, callback)
 
