@@ -132,7 +132,9 @@ class Application(httputil.HTTPServerConnectionDelegate):
     async def door(self, exchange: Exchange) -> None:
         """Send an exchange through its door."""
         malformed: tuple[int, str] | None = getattr(exchange.connection, "malformed", None)
-        if malformed is not None:
+        supported = exchange.method in ("GET", "HEAD", "OPTIONS")
+        # Where the method is not supported, its body being too large is not what to tell.
+        if malformed is not None and (supported or malformed[0] != 413):
             raise Problem(*malformed)
         own = self._own.get(exchange.resource.partition("?")[0])
         if exchange.method in ("GET", "HEAD"):

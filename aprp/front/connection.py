@@ -6,12 +6,13 @@ requests, and a client that leaves is noticed at once.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
 from tornado.httputil import HTTPMessageDelegate, RequestStartLine
 
-from aprp.front.wire import TransportWire
+from aprp.front.wire import ClientGone, TransportWire
 from aprp.semantics.framing import ChunkedDecoder, FramingError
 from aprp.semantics.headers import Fields
 from aprp.semantics.requests import BadRequest, find_head, parse_request_head
@@ -196,7 +197,9 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._dropped = 0
         expects = (head.fields.get("Expect") or "").lower() == "100-continue"
         if expects and head.version == "HTTP/1.1":
-            self.wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            # A client that has gone is noticed as ever.
+            with contextlib.suppress(ClientGone):
+                self.wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._drop_body()
 
     def _drop_body(self) -> None:

@@ -144,6 +144,15 @@ def test_a_body_that_is_too_large(scripted_proxy: Proxy) -> None:
     assert (reply.status, reply.get("Connection")) == (413, "close")
 
 
+def test_a_method_that_is_not_supported_is_told_before_its_large_body(
+    scripted_proxy: Proxy,
+) -> None:
+    data = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
+    (reply,) = send_raw(scripted_proxy.port, data.encode() + bytes(1000000))
+    assert (reply.status, reply.get("Connection")) == (405, "close")
+    assert reply.get("Allow") == "GET, HEAD, OPTIONS"
+
+
 def test_a_client_that_asks_before_it_sends_a_body(
     origin: ScriptedOrigin, scripted_proxy: Proxy
 ) -> None:
