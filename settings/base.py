@@ -155,7 +155,7 @@ class Settings(BaseSettings, metaclass=SettingsMeta):
         32 * KIB, "most bytes in the header section of a request"
     )
     BUFFER_SIZE: Annotated[int, Size(16 * KIB, 64 * MIB)] = _clients(
-        MIB, "most bytes read from an origin at once; for slow clients it is an eighth of it"
+        MIB, "most bytes read from an origin at once; for slow clients it is a quarter of it"
     )
 
     LOG_FILE: Annotated[Path | None, FileName(optional=True)] = _logging(

@@ -5,7 +5,8 @@ client: an idle or a waiting connection holds none, so memory follows the transf
 stalled at this moment and not the number of connections.
 
 There are two sizes. Large reads halve the cost of a fast transfer; a client that takes its time
-would hold a large buffer for long, and gets small ones.
+would hold a large buffer for long, and gets small ones. Which of them a client is shows when it has
+taken more than sockets hold by themselves (`PROVEN`).
 """
 
 from collections import deque
@@ -13,6 +14,10 @@ from typing import Final
 
 # What a TLS layer may hold decrypted or not, in bytes (256 KiB), and a record more.
 TLS_READ: Final = (256 + 64) << 10
+
+# What a client takes without a pause before it gets large buffers, in bytes: kernels queue up to
+# 4 MiB for a socket, however slow its other end is.
+PROVEN: Final = 6 << 20
 
 
 class Buffer:
@@ -68,11 +73,23 @@ class Inbox:
     are on their way (`hold`), what comes is put behind them or into further buffers.
     """
 
-    __slots__ = ("_behind", "_buffer", "_pool", "end", "fast", "held", "position")
+    __slots__ = (
+        "_behind",
+        "_buffer",
+        "_pool",
+        "_proven",
+        "_run",
+        "end",
+        "fast",
+        "held",
+        "position",
+    )
 
-    def __init__(self, pool: BufferPool) -> None:
-        """Hold no buffer."""
+    def __init__(self, pool: BufferPool, proven: int = PROVEN) -> None:
+        """Hold no buffer; `proven` bytes without a pause make the reader a fast one."""
         self._pool = pool
+        self._proven = proven
+        self._run = 0
         self._buffer: Buffer | None = None
         self._behind: deque[tuple[Buffer, int]] = deque()
         self.position = 0
@@ -126,9 +143,15 @@ class Inbox:
             self._behind[-1] = last, filled + count
             return
         self.end += count
+        self._run += count
         # A full buffer says that the origin is ahead of us: the next one may be larger.
-        if self._buffer is not None and self.end == self._buffer.size:
+        if self._run > self._proven and self._buffer is not None and self.end == self._buffer.size:
             self.fast = True
+
+    def slow_down(self) -> None:
+        """The reader has to prove anew that it is fast."""
+        self.fast = False
+        self._run = 0
 
     def next(self) -> bool:
         """Give the first buffer back and turn to the one behind it; False if there is none."""

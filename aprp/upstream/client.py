@@ -73,7 +73,7 @@ class OriginClient(AsyncHTTPClient):
         if hostname_mapping is not None:
             self.resolver = OverrideResolver(resolver=self.resolver, mapping=hostname_mapping)
         # A head has to fit in.
-        small = max(buffer_size // 8, self.max_header_size + 4096)
+        small = max(buffer_size // 4, self.max_header_size + 4096)
         self.buffers = BufferPool(small, buffer_size)
         # The loops' TLS layers hand on what fits and leave the rest for later, when the end of the
         # connection may have overtaken it: a buffer has to take all they can hold.

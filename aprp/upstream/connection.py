@@ -83,7 +83,7 @@ class OriginConnection(asyncio.BufferedProtocol):
         assert self.transport is not None and self.receiver is None
         self.receiver = receiver
         self.bytes_seen = False
-        self._inbox.fast = False
+        self._inbox.slow_down()
         self._interim = 0
         self.last_activity = self.loop.time()
         self.transport.write(request)
@@ -296,7 +296,7 @@ class OriginConnection(asyncio.BufferedProtocol):
             return
         now = self.loop.time()
         if now - self.last_activity > SLOW_CLIENT:
-            self._inbox.fast = False
+            self._inbox.slow_down()
         self.last_activity = now
         if self._over:
             self._finish(receiver)

@@ -65,15 +65,33 @@ def test_pool_of_one_size() -> None:
     assert pool.acquire(large=True) is buffer
 
 
-def test_inbox_grows_with_a_fast_origin() -> None:
+def test_inbox_grows_for_a_reader_that_has_proved_fast() -> None:
     pool = WatchedPool(SMALL, LARGE)
-    inbox = Inbox(pool)
+    inbox = Inbox(pool, proven=SMALL)
+    put(inbox, b"x" * SMALL)
+    assert not inbox.fast
+    assert walk(inbox) == b"x" * SMALL
     put(inbox, b"x" * (SMALL - 1))
     assert not inbox.fast
     put(inbox, b"x")
     assert inbox.fast
     assert walk(inbox) == b"x" * SMALL
     assert pool.lent == set()
+    assert len(inbox.space()) == LARGE
+    inbox.clear()
+
+
+def test_inbox_of_a_reader_that_paused_is_small_again() -> None:
+    inbox = Inbox(WatchedPool(SMALL, LARGE), proven=SMALL)
+    for _ in range(2):
+        put(inbox, b"x" * SMALL)
+        walk(inbox)
+    assert inbox.fast
+    inbox.slow_down()
+    for _ in range(2):
+        assert len(inbox.space()) == SMALL
+        put(inbox, b"x" * SMALL)
+        walk(inbox)
     assert len(inbox.space()) == LARGE
     inbox.clear()
 
