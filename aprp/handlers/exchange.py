@@ -18,7 +18,7 @@ from aprp.front.connection import ClientConnection
 from aprp.front.wire import ClientGone, Piece, RequestConnection, StreamWire, Wire
 from aprp.handlers.errors import PROBLEM_TYPE, Problem, reason_phrase
 from aprp.semantics import cors
-from aprp.semantics.headers import Fields
+from aprp.semantics.headers import Fields, head_bytes
 from aprp.semantics.requests import origin_form
 from aprp.stats.counters import Count
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from aprp.application import Application
 
 SERVER: Final = f"aprp/{__version__}"
+# Of a request whose head has not come; never changed.
+_NO_HEADERS: Final = httputil.HTTPHeaders()
+
 _log = logging.getLogger("aprp")
 
 
@@ -55,7 +58,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         self.loop = app.loop
         self.started = self.loop.time()
         self.method = self.target = self.resource = self.version = ""
-        self.headers: httputil.HTTPHeaders = httputil.HTTPHeaders()
+        self.headers = _NO_HEADERS
         context = connection.context
         self.client: str = getattr(context, "remote_ip", "")
         self.scheme: str = getattr(context, "protocol", "http")
@@ -219,7 +222,7 @@ class Exchange(httputil.HTTPMessageDelegate):
                     fields.remove(name)
             for name, value in cors.decorate(self.headers.get("Origin"), allowed):
                 fields.add(name, value)
-        self._head = _head_bytes(status, reason, fields)
+        self._head = head_bytes(f"HTTP/1.1 {status} {reason}", fields.get_all())
         self.loop.call_soon(self._flush_head_soon)
 
     def _decide_keep_alive(self, delimited: bool, fields: Fields) -> None:
@@ -318,13 +321,3 @@ class Exchange(httputil.HTTPMessageDelegate):
         self.respond(
             problem.status, problem.body(self.app.settings.DEBUG), PROBLEM_TYPE, fields.items()
         )
-
-
-def _head_bytes(status: int, reason: str, fields: Fields) -> bytes:
-    lines = [f"HTTP/1.1 {status} {reason}"]
-    lines += [f"{name}: {value}" for name, value in fields.get_all()]
-    text = "\r\n".join(lines)
-    ends = len(lines) - 1
-    if text.count("\r") != ends or text.count("\n") != ends:
-        raise ValueError("line end in a header field")
-    return (text + "\r\n\r\n").encode("latin-1")

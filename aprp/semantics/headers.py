@@ -159,6 +159,21 @@ def end_to_end(
     return [pair for pair in pairs if pair[0].lower() not in dropped]
 
 
+def head_bytes(start_line: str, pairs: Iterable[Pair]) -> bytes:
+    """Write a message's head: start line, field lines, and the empty line after them.
+
+    Raises ValueError where a line end or NUL inside would break the framing, or a character is no
+    byte of the wire (RFC 9110 section 5.5).
+    """
+    lines = [start_line]
+    lines += [f"{name}: {value}" for name, value in pairs]
+    text = "\r\n".join(lines)
+    ends = len(lines) - 1
+    if text.count("\r") != ends or text.count("\n") != ends or "\0" in text:
+        raise ValueError("Illegal characters (CR, LF or NUL) in header")
+    return (text + "\r\n\r\n").encode("latin-1")
+
+
 def add_via(existing: str | None, protocol_version: str, name: str) -> str:
     """Give the Via value with this proxy at its end (RFC 9110 section 7.6.3).
 

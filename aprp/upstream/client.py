@@ -108,7 +108,10 @@ class OriginClient(AsyncHTTPClient):
     def fetch(
         self, request: str | HTTPRequest, raise_error: bool = True, **kwargs: Any
     ) -> "Future[HTTPResponse]":
-        """Fetch; an `OriginRequest` takes the short way, without copies of its headers."""
+        """Fetch; an `OriginRequest` takes the short way, without copies of its headers.
+
+        For that one no status is an error, whatever `raise_error` says.
+        """
         if not isinstance(request, OriginRequest):
             return super().fetch(request, raise_error, **kwargs)
         if self._closed:

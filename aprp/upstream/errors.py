@@ -21,7 +21,6 @@ for `SimpleAsyncHTTPClient` catches it.
 
 import ssl
 
-from tornado.httpclient import HTTPError
 from tornado.iostream import UnsatisfiableReadError
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 
@@ -80,22 +79,3 @@ class OriginClosed(OriginFailure, HTTPStreamClosedError):
 
 class Aborted(OriginFailure, HTTPStreamClosedError):
     """This side ended the fetch."""
-
-
-__all__ = [
-    "Aborted",
-    "BadResponse",
-    "ConnectFailed",
-    "ConnectTimeout",
-    "FirstByteTimeout",
-    "HTTPError",
-    "HeadTooLarge",
-    "IdleTimeout",
-    "OriginClosed",
-    "OriginFailure",
-    "Overloaded",
-    "ResolveFailed",
-    "TLSFailed",
-    "TotalTimeout",
-    "Undelivered",
-]

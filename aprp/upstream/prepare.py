@@ -13,7 +13,7 @@ from tornado.httputil import HTTPHeaders, encode_username_password, split_host_a
 from tornado.netutil import is_valid_ip, ssl_options_to_context
 
 from aprp.upstream.dial import Endpoint
-from aprp.upstream.request import head_bytes
+from aprp.upstream.request import request_head
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"}
 _BODY_METHODS = {"POST", "PATCH", "PUT"}
@@ -49,7 +49,7 @@ def prepare(request: Any) -> Prepared:
     elif request.method in _BODY_METHODS and "Content-Length" not in headers:
         headers["Content-Length"] = "0"
     pairs = [(native_str(name), native_str(value)) for name, value in headers.get_all()]
-    head = head_bytes(request.method, target, pairs)
+    head = request_head(request.method, target, pairs)
     return Prepared(_endpoint(request, parsed), head, request.body, chunked)
 
 

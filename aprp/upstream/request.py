@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from tornado.httpclient import HTTPRequest
 
+from aprp.semantics.headers import head_bytes
 from aprp.upstream.dial import Endpoint
 from aprp.upstream.head import ResponseHead, head_of_lines
 
@@ -78,7 +79,7 @@ class OriginRequest(HTTPRequest):
     def to_bytes(self) -> bytes:
         """The head as it is sent; raises ValueError for what must not stand in one."""
         slash = self.url.find("/", self.url.find("://") + 3)
-        return head_bytes(self.method, self.url[slash:], list(self.headers.items()))
+        return request_head(self.method, self.url[slash:], list(self.headers.items()))
 
     def _on_line(self, line: str) -> None:
         """Take the head line by line, as `header_callback` has it."""
@@ -89,14 +90,8 @@ class OriginRequest(HTTPRequest):
             self.on_head(head_of_lines(lines))
 
 
-def head_bytes(method: str, target: str, pairs: list[tuple[str, str]]) -> bytes:
+def request_head(method: str, target: str, pairs: list[tuple[str, str]]) -> bytes:
     """Write a request's head; raises ValueError for characters that would break its framing."""
     if _TARGET.fullmatch(target) is None:
         raise ValueError(f"Illegal characters in the request target: {target!r}")
-    lines = [f"{method} {target} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, value in pairs]
-    text = "\r\n".join(lines)
-    ends = len(pairs)
-    if text.count("\r") != ends or text.count("\n") != ends or "\0" in text:
-        raise ValueError("Illegal characters (CR, LF or NUL) in header")
-    return (text + "\r\n\r\n").encode("latin-1")
+    return head_bytes(f"{method} {target} HTTP/1.1", pairs)

@@ -7,7 +7,7 @@ from tornado.httputil import HTTPServerRequest, ResponseStartLine
 from tornado.tcpclient import TCPClient
 from tornado.testing import AsyncHTTPTestCase, gen_test
 
-from aprp.semantics.headers import HOP_BY_HOP, Fields, Pair, add_via, end_to_end
+from aprp.semantics.headers import HOP_BY_HOP, Fields, Pair, add_via, end_to_end, head_bytes
 
 SOME = [
     ("Server", "origin/1"),
@@ -217,3 +217,15 @@ def test_fields_named_in_connection(connection: str, dropped: set[str]) -> None:
 )
 def test_via_7_6_3(existing: str | None, version: str, value: str) -> None:
     assert add_via(existing, version, "aprp") == value
+
+
+def test_a_head_is_the_lines_in_order() -> None:
+    pairs = [("A", "1"), ("b", "\xe9"), ("A", "2")]
+    assert head_bytes("X", pairs) == b"X\r\nA: 1\r\nb: \xe9\r\nA: 2\r\n\r\n"
+
+
+@pytest.mark.parametrize("bad", ["a\rb", "a\nb", "a\r\nB: c", "a\0b", "\u20ac"])
+def test_a_head_holds_no_line_ends_inside(bad: str) -> None:
+    for line, pairs in ((bad, []), ("X", [(bad, "v")]), ("X", [("N", bad)])):
+        with pytest.raises(ValueError):
+            head_bytes(line, pairs)
