@@ -24,6 +24,7 @@ from aprp.semantics.ranges import (
     RangeSpec,
     Slices,
     Span,
+    SuffixRange,
     Unsatisfiable,
     Unsatisfied,
     Whole,
@@ -135,7 +136,7 @@ def _of_whole(asked: Asked, get: Get) -> Answer:
     if (get("Content-Encoding") or "identity").lower() != "identity":
         # Ranges of a coding that was not asked for would not fit those asked before or after.
         return RELAY
-    length = _content_length(get)
+    length = declared_length(get)
     if length is None:
         return _of_unknown_length(asked, ranges)
     match ranges.resolve(length):
@@ -182,7 +183,7 @@ def _of_partial(asked: Asked, sent: RangeSpec | None, get: Get) -> Answer:
     got = ContentRange.parse(get("Content-Range") or "")
     if not isinstance(got, ContentRange):
         return Bad(f"the origin's 206 has no valid Content-Range: {get('Content-Range')!r}")
-    declared = _content_length(get)
+    declared = declared_length(get)
     if declared is not None and declared != got.stop - got.start:
         return Bad(f"the origin's 206 has Content-Length {declared} for {got.to_header()!r}")
     if asked.conditions is not None or asked.if_range is not None:
@@ -196,10 +197,15 @@ def _of_partial(asked: Asked, sent: RangeSpec | None, get: Get) -> Answer:
     wanted = sent.select(got.total)
     if wanted is None:
         return Bad(f"the origin answered {got.to_header()!r} where {sent} is not satisfiable")
-    stop = min(got.stop, wanted.stop)
-    if got.start > wanted.start or stop <= wanted.start:
+    if got.start > wanted.start or min(got.stop, wanted.stop) <= wanted.start:
         return Bad(f"the origin was asked for bytes={sent} and sent {got.to_header()!r}")
-    part = Part(Span(wanted.start, stop), got.total, wanted.start - got.start)
+    # More may have been asked for than the client did.
+    mine = ranges.specs[0].select(got.total)
+    if mine is None:
+        return NoSuchRange(got.total) if len(ranges.specs) == 1 else AskWhole()
+    if not got.start <= mine.start < got.stop:
+        return Bad(f"the origin was asked for bytes={sent} and sent {got.to_header()!r}")
+    part = Part(Span(mine.start, min(got.stop, mine.stop)), got.total, mine.start - got.start)
     if len(ranges.specs) == 1:
         return part
     resolution = ranges.resolve(got.total)
@@ -214,11 +220,14 @@ def _of_partial(asked: Asked, sent: RangeSpec | None, get: Get) -> Answer:
 def _of_partial_without_total(ranges: RangeSet, sent: RangeSpec, got: ContentRange) -> Answer:
     if len(ranges.specs) > 1:
         return Bad("the origin does not tell the length that several ranges need")
-    if isinstance(sent, IntRange):
-        stop = got.stop if sent.last is None else min(got.stop, sent.last + 1)
-        if got.start > sent.first or stop <= sent.first:
+    mine = ranges.specs[0]
+    if isinstance(sent, IntRange) and isinstance(mine, IntRange):
+        stop = got.stop if mine.last is None else min(got.stop, mine.last + 1)
+        if got.start > sent.first or stop <= mine.first:
             return Bad(f"the origin was asked for bytes={sent} and sent {got.to_header()!r}")
-        return Part(Span(sent.first, stop), None, sent.first - got.start)
+        return Part(Span(mine.first, stop), None, mine.first - got.start)
+    if not isinstance(sent, SuffixRange) or mine != sent:
+        return AskWhole()
     if got.stop - got.start > sent.length:
         return Bad(f"the origin was asked for bytes={sent} and sent {got.to_header()!r}")
     return Part(got.span, None, 0)
@@ -260,10 +269,10 @@ def check_further_part(
     """
     if status not in (200, 206):
         return Bad(f"the origin answered {status} to a request for a further part")
-    if known is not None and _differ(known, Validators.from_headers(get)):
+    if known is not None and differ(known, Validators.from_headers(get)):
         return Bad("the file changed at the origin between two parts")
     if status == 200:
-        if _content_length(get) != total:
+        if declared_length(get) != total:
             return Bad("the length changed at the origin between two parts")
         return span.start
     got = ContentRange.parse(get("Content-Range") or "")
@@ -274,7 +283,7 @@ def check_further_part(
     return span.start - got.start
 
 
-def _differ(known: Validators, now: Validators) -> bool:
+def differ(known: Validators, now: Validators) -> bool:
     """Whether two answers are surely of different versions.
 
     A 206 to If-Range may leave Last-Modified out (RFC 9110 section 15.3.7); the entity tag it
@@ -287,6 +296,7 @@ def _differ(known: Validators, now: Validators) -> bool:
     return now.last_modified is not None and known.last_modified != now.last_modified
 
 
-def _content_length(get: Get) -> int | None:
+def declared_length(get: Get) -> int | None:
+    """Give the value of Content-Length, None where there is none that can be read."""
     value = get("Content-Length")
     return int(value) if value is not None and value.isascii() and value.isdigit() else None

@@ -55,6 +55,32 @@ def forward_fields(
     return fields
 
 
+def last_sender(forwarded_for: str | None, forwarded: str | None) -> list[str]:
+    """Give whom the nearest proxy asks for, as the last entry of each field has it.
+
+    `forwarded_for` is X-Forwarded-For, `forwarded` is Forwarded (RFC 7239 section 4); None where
+    there is no such field. An address is given without brackets, port and quotes, anything else as
+    it stands; "" is given where a field is there and names nobody.
+    """
+    found = []
+    if forwarded_for is not None:
+        found.append(_address(forwarded_for.rpartition(",")[2].strip()))
+    if forwarded is not None:
+        # A quoted string may hold separators; one that does holds no address.
+        element = forwarded.rpartition(",")[2]
+        pairs = [pair.strip().partition("=") for pair in element.split(";")]
+        named = [value.strip('"') for name, _, value in pairs if name.lower() == "for"]
+        found.append(_address(named[-1]) if named else "")
+    return found
+
+
+def _address(node: str) -> str:
+    """Take brackets and port off (RFC 7239 section 6)."""
+    if node.startswith("["):
+        return node[1:].partition("]")[0]
+    return node.partition(":")[0] if node.count(":") == 1 else node
+
+
 def _nothing(_name: str) -> None:
     return None
 

@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aprp.semantics.forwarded import FORWARDING_FIELDS, forward_fields, forwarded_element
+from aprp.semantics.forwarded import (
+    FORWARDING_FIELDS,
+    forward_fields,
+    forwarded_element,
+    last_sender,
+)
 from aprp.semantics.headers import Fields
 
 
@@ -107,3 +112,44 @@ def test_a_request_without_host_or_address() -> None:
 def test_all_fields_are_in_the_list_to_take_out() -> None:
     fields = forward_fields("192.0.2.7", "http", "a.example", INCOMING.get, True)
     assert set(fields) == set(FORWARDING_FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("forwarded_for", "forwarded", "senders"),
+    [
+        pytest.param(None, None, [], id="nobody"),
+        pytest.param("192.0.2.1", None, ["192.0.2.1"], id="one"),
+        pytest.param("192.0.2.1, 198.51.100.2", None, ["198.51.100.2"], id="the nearest is last"),
+        pytest.param("192.0.2.1,2001:db8::1 ", None, ["2001:db8::1"], id="IPv6"),
+        pytest.param("192.0.2.1:4711", None, ["192.0.2.1"], id="with a port"),
+        pytest.param("[2001:db8::1]:4711", None, ["2001:db8::1"], id="in brackets"),
+        pytest.param("", None, [""], id="empty"),
+        pytest.param("192.0.2.1, ", None, [""], id="empty at the end"),
+        pytest.param(None, "for=192.0.2.43", ["192.0.2.43"], id="7239 4"),
+        pytest.param(
+            None, 'For="[2001:db8:cafe::17]:4711"', ["2001:db8:cafe::17"], id="7239 4 IPv6 and port"
+        ),
+        pytest.param(
+            None, "for=192.0.2.60;proto=http;by=203.0.113.43", ["192.0.2.60"], id="7239 4 pairs"
+        ),
+        pytest.param(
+            None,
+            'for=192.0.2.43, for="[2001:db8:cafe::17]"',
+            ["2001:db8:cafe::17"],
+            id="7239 4 two",
+        ),
+        pytest.param(None, 'for="_gazonk"', ["_gazonk"], id="7239 6.3"),
+        pytest.param(None, "for=unknown", ["unknown"], id="7239 6.2"),
+        pytest.param(None, "by=192.0.2.1;proto=http", [""], id="an element without for"),
+        pytest.param("192.0.2.1", "for=192.0.2.2", ["192.0.2.1", "192.0.2.2"], id="both fields"),
+    ],
+)
+def test_last_sender(forwarded_for: str | None, forwarded: str | None, senders: list[str]) -> None:
+    assert last_sender(forwarded_for, forwarded) == senders
+
+
+@given(st.ip_addresses())
+def test_last_sender_is_what_forward_fields_told(address: object) -> None:
+    fields = forward_fields(str(address).partition("%")[0], "http", None, lambda _: None, False)
+    told = last_sender(fields["X-Forwarded-For"], fields["Forwarded"])
+    assert told == [str(address).partition("%")[0]] * 2
