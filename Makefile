@@ -54,8 +54,8 @@ types: $(VENV)/.installed-dev ## mypy
 
 check: lint types test ## lint, types and tests
 
-bench: $(VENV)/.installed-bench ## compare with nginx and aiohttp, side by side
-	@scripts/programs nginx=nginx-light
+bench: $(VENV)/.installed-bench ## compare with nginx, Varnish and aiohttp, side by side
+	@scripts/programs nginx=nginx-light varnishd=varnish
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 clip: ## make media/sample.mp4 anew (needs ffmpeg)

@@ -10,7 +10,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from benchmarks.peers import ROOT, find_nginx
+from benchmarks.peers import ROOT, find, find_nginx
 
 PACKAGES = ("tornado", "httptools", "uvloop", "aiohttp")
 
@@ -41,8 +41,31 @@ def nginx_version() -> str:
     return stated.stderr.strip().rpartition("/")[2]
 
 
-def gather() -> dict[str, str]:
-    """The facts, in the order in which they are shown. Reads the load before the run begins."""
+def varnish_version() -> str:
+    """The version that Varnish states, such as 7.1.1; "not installed" where it is missing."""
+    program = find("varnishd")
+    if program is None:
+        return "not installed"
+    stated = subprocess.run([program, "-V"], capture_output=True, text=True, check=True)
+    number = re.search(r"varnish-([\d.]+)", stated.stderr + stated.stdout)
+    return number[1] if number else "unknown"
+
+
+def file_system(mountinfo: str, path: Path) -> str:
+    """The type of the file system a resolved path is on, in the text of /proc/self/mountinfo."""
+    kinds = {}
+    for line in mountinfo.splitlines():
+        mount, _, source = line.partition(" - ")
+        # proc(5): the fifth field is where it is mounted, with spaces as \040.
+        kinds[Path(mount.split()[4].replace("\\040", " "))] = source.split()[0]
+    return next((kinds[place] for place in (path, *path.parents) if place in kinds), "unknown")
+
+
+def gather(disk: Path) -> dict[str, str]:
+    """The facts, in the order in which they are shown. Reads the load before the run begins.
+
+    `disk` is the directory below which caches are kept.
+    """
     load = os.getloadavg()[0]
     facts = {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -53,5 +76,7 @@ def gather() -> dict[str, str]:
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "aprp": aprp_version((ROOT / "aprp" / "__init__.py").read_text()),
         "nginx": nginx_version(),
+        "varnish": varnish_version(),
+        "caches on": file_system(Path("/proc/self/mountinfo").read_text(), disk.resolve()),
     }
     return facts | {name: package_version(name) for name in PACKAGES}

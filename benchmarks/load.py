@@ -3,7 +3,10 @@
 It is a process of its own (`python -m benchmarks.load`) on the core of the origin. Its dialogue:
 it connects, warms the connections up with answers whose every byte is compared with the file,
 prints `ready`, waits for a line on standard input, sends the measured requests and prints a JSON
-object with what it did. Any wrong answer ends it with status 1 and `{"error": ...}`.
+object with what it did. With --new-objects each range is asked of another object (a query string
+makes the same file another one), and on a further line all measured ranges are asked once more,
+every byte compared, and a second JSON object is printed. Any wrong answer ends it with status 1
+and `{"error": ...}`.
 
 In the measured part it checks status, Content-Range, Content-Length and the length received, and
 drops the bytes: comparing them would make the client the slowest part of the run.
@@ -80,16 +83,22 @@ def check_head(head: Head, ask: Ask, total: int) -> None:
         raise LoadError(f"asked {wanted}: Content-Length is {head.content_length}")
 
 
-def plan(path: str, host: str, total: int, size: int, count: int, seed: int) -> list[Ask]:
-    """`count` ranges of `size` bytes at offsets that depend on the seed alone."""
+def plan(
+    path: str, host: str, total: int, size: int, count: int, seed: int, new_objects: bool = False
+) -> list[Ask]:
+    """`count` ranges of `size` bytes at offsets that depend on the seed alone.
+
+    With `new_objects` each is of another object, which no plan with another seed has.
+    """
     if size > total:
         raise LoadError(f"a range of {size} bytes does not fit a file of {total}")
     dice = random.Random(seed)
     asks = []
-    for _ in range(count):
+    for number in range(count):
         start = dice.randint(0, total - size)
+        target = f"{path}?copy={seed}-{number}" if new_objects else path
         wire = (
-            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: aprp-bench\r\nAccept: */*\r\n"
+            f"GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: aprp-bench\r\nAccept: */*\r\n"
             f"Range: bytes={start}-{start + size - 1}\r\n\r\n"
         )
         asks.append(Ask(start, start + size, wire.encode()))
@@ -198,41 +207,54 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--warmup", type=int, default=0)
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--new-objects", action="store_true", help="another object a range")
     parser.add_argument("--deadline", type=float, default=60.0, help="seconds for each part")
     return parser.parse_args(argv)
 
 
-def run(given: argparse.Namespace) -> dict[str, float]:
-    """Warm up, wait for the line, measure; raises LoadError or OSError."""
+def run(given: argparse.Namespace) -> Iterator[dict[str, float]]:
+    """Warm up, wait for the line, measure; what was done in each part, as it is done.
+
+    Raises LoadError or OSError.
+    """
     total = given.file.stat().st_size
     host = f"{given.host}:{given.port}"
-    warmup = plan(given.path, host, total, given.size, given.warmup, given.seed)
-    asks = plan(given.path, host, total, given.size, given.count, given.seed + 1)
+    warmup, asks = (
+        plan(given.path, host, total, given.size, count, seed, given.new_objects)
+        for count, seed in ((given.warmup, given.seed), (given.count, given.seed + 1))
+    )
     connections: list[Connection] = []
+
+    def part(asks: list[Ask], reference: int | None) -> dict[str, float]:
+        began = time.monotonic()
+        received = drive(connections, asks, began + given.deadline, reference)
+        seconds = time.monotonic() - began
+        return {"requests": len(asks), "bytes": received, "seconds": seconds}
+
     try:
         for _ in range(given.connections):
             connections.append(Connection(given.host, given.port, total, given.deadline))
         with given.file.open("rb") as file:
-            drive(connections, warmup, time.monotonic() + given.deadline, file.fileno())
-        print("ready", flush=True)
-        sys.stdin.readline()
-        began = time.monotonic()
-        received = drive(connections, asks, began + given.deadline, None)
-        seconds = time.monotonic() - began
+            part(warmup, file.fileno())
+            print("ready", flush=True)
+            sys.stdin.readline()
+            yield part(asks, None)
+            if given.new_objects:
+                sys.stdin.readline()
+                yield part(asks, file.fileno())
     finally:
         for connection in connections:
             connection.sock.close()
-    return {"requests": len(asks), "bytes": received, "seconds": seconds}
 
 
 def main() -> int:
     """Entry point of the process."""
     try:
-        done = run(arguments())
+        for done in run(arguments()):
+            print(json.dumps(done), flush=True)
     except (LoadError, OSError) as problem:
         print(json.dumps({"error": str(problem)}), flush=True)
         return 1
-    print(json.dumps(done), flush=True)
     return 0
 
 

@@ -3,164 +3,197 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import mmap
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import BenchError
+from benchmarks.client import Load
+from benchmarks.origin import Ledger, Work, verify
 from benchmarks.peers import ROOT, Peer, Place, environment, find_nginx
-from benchmarks.peers.nginx import origin_config
-from benchmarks.processes import Server, cpu_between, free_port, pinned, two_cores
+from benchmarks.peers.nginx import ORIGIN_LOG, origin_config
+from benchmarks.processes import Server, cpu_between, free_port, two_cores
+from benchmarks.scenarios import FILE_SIZE, GIB, MIB, Sample, Scenario
 
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-FILE_SIZE = 320 * MIB
 FILE_NAME = "film.mp4"
 # A proxy may write its log line after the last byte has left: that work belongs to the request.
 SETTLE = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """A kind of work: `count` ranges of `size` bytes over some keep-alive connections."""
-
-    name: str
-    title: str
-    size: int
-    connections: int
-    warmup: int
-    count: int
-    quick_count: int
-    unit: str  # "us/request" or "s/GiB"
-
-
-SCENARIOS = (
-    Scenario("1k", "1 KiB ranges", KIB, 8, 200, 8000, 2000, "us/request"),
-    Scenario("64k", "64 KiB ranges", 64 * KIB, 8, 200, 6000, 1500, "us/request"),
-    Scenario("1m", "1 MiB ranges", MIB, 8, 40, 1000, 200, "us/request"),
-    Scenario("large", "256 MiB ranges", 256 * MIB, 1, 1, 4, 1, "s/GiB"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One peer's work in one scenario of one turn.
-
-    `seconds` is the time it took by the clock, `cpu` the proxy's CPU time in seconds.
-    """
-
-    turn: int
-    peer: str
-    scenario: str
-    requests: int
-    bytes: int
-    seconds: float
-    cpu: float
-
-    def value(self, unit: str) -> float:
-        """CPU time in the scenario's unit."""
-        if unit == "s/GiB":
-            return self.cpu / (self.bytes / GIB)
-        return self.cpu / self.requests * 1e6
+# What the cache of one proxy takes at most in a turn, in sizes of the file, with room to spare.
+DISK_NEEDED = 12
+# For each byte that will be stored: the kernel does not take just those pages that were used last.
+MEMORY_PER_BYTE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What all peers of a run share: the file, its origin, a directory, the cores."""
+    """What all peers of a run share: the file, its origin, two directories, the cores.
+
+    `directory` is in memory where possible, `disk` on the disk that holds the caches.
+    """
 
     directory: Path
+    disk: Path
     file: Path
     origin_port: int
+    ledger: Ledger
     proxy_core: int
     load_core: int
 
-    def server(self, name: str, command: Callable[[Place], list[str]], cwd: Path = ROOT) -> Server:
-        """A peer that is ready to be started, in a directory of its own."""
-        place = Place(free_port(), self.origin_port, Path(tempfile.mkdtemp(dir=self.directory)))
-        log = place.directory / "output.log"
-        argv = command(place)
-        return Server(name, argv, place.port, self.proxy_core, log, environment(), cwd)
+    @contextlib.contextmanager
+    def server(self, peer: Peer) -> Iterator[Server]:
+        """The peer runs inside, with an empty cache; what it stored on disk is dropped after."""
+        memory, disk = (
+            Path(tempfile.mkdtemp(dir=where, prefix=f"{peer.name}-"))
+            for where in (self.directory, self.disk)
+        )
+        place = Place(free_port(), self.origin_port, memory, disk)
+        log = memory / "output.log"
+        command = peer.command(place)
+        try:
+            with Server(
+                *(peer.name, command, place.port, self.proxy_core, log, environment(), ROOT),
+                aside=peer.aside,
+            ) as server:
+                yield server
+        finally:
+            empty_files(disk)
 
 
-def _write_file(path: Path) -> None:
+def empty_files(directory: Path) -> None:
+    """Drop the contents of all files below a directory, and what of them is not on disk yet.
+
+    The files stay until the end of the run: ext4 goes a long way round inodes that were freed in
+    the last minutes, and the next proxy that makes many files would pay for that.
+    """
+    for where, _, names in os.walk(directory):
+        for path in (Path(where, name) for name in names):
+            if path.is_file() and not path.is_symlink():
+                os.truncate(path, 0)
+
+
+def prime_memory(size: int) -> None:
+    """Touch `size` bytes of free memory, so that the next to use as much find it backed.
+
+    A virtual machine may return free memory to its host; a page's first use after that costs
+    several times its copying, and what a store costs would depend on what ran before it. Takes no
+    more than half of the free memory.
+    """
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with mmap.mmap(-1, max(mmap.PAGESIZE, min(size, free // 2))) as memory:
+        for place in range(0, len(memory), mmap.PAGESIZE):
+            memory[place] = 1
+
+
+def _write_file(path: Path, size: int) -> None:
     """Random bytes: an answer with bytes of another place must not look right."""
     with path.open("wb") as file:
-        for _ in range(FILE_SIZE // (16 * MIB)):
-            file.write(os.urandom(16 * MIB))
+        for place in range(0, size, MIB):
+            file.write(os.urandom(min(MIB, size - place)))
 
 
-def _memory_directory() -> str | None:
+def _memory_directory(size: int) -> str | None:
     """A file system in memory with room for the run, or None for the usual temporary place."""
     shm = Path("/dev/shm")
     with contextlib.suppress(OSError):
-        if os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > 2 * FILE_SIZE:
+        if os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > 2 * size:
             return str(shm)
     return None
 
 
 @contextlib.contextmanager
-def stage() -> Iterator[Stage]:
-    """The origin runs inside; everything is ended and removed at the end."""
+def stage(disk: Path, size: int = FILE_SIZE) -> Iterator[Stage]:
+    """The origin runs inside, with a file of `size` bytes; all is ended and removed at the end.
+
+    Caches are kept below `disk`. Raises BenchError where it has too little room.
+    """
+    needed = DISK_NEEDED * size
+    if shutil.disk_usage(disk).free < needed:
+        raise BenchError(
+            f"{disk} has less than {needed / GIB:.1f} GiB free: name another directory with --disk"
+        )
     proxy_core, load_core = two_cores()
-    with tempfile.TemporaryDirectory(prefix="aprp-bench-", dir=_memory_directory()) as name:
+    with (
+        tempfile.TemporaryDirectory(prefix="aprp-bench-", dir=_memory_directory(size)) as name,
+        tempfile.TemporaryDirectory(prefix="aprp-bench-", dir=disk) as caches,
+    ):
         directory = Path(name)
         root, own = directory / "www", directory / "origin"
         root.mkdir()
         own.mkdir()
         file = root / FILE_NAME
-        _write_file(file)
+        _write_file(file, size)
         port = free_port()
         config = own / "nginx.conf"
         config.write_text(origin_config(own, port, root))
         command = [find_nginx(), "-c", str(config)]
+        ledger = Ledger(own / ORIGIN_LOG)
         with Server("the origin", command, port, load_core, own / "output.log"):
-            yield Stage(directory, file, port, proxy_core, load_core)
+            yield Stage(directory, Path(caches), file, port, ledger, proxy_core, load_core)
 
 
-def _load_command(on: Stage, port: int, scenario: Scenario, count: int, seed: int) -> list[str]:
-    return [
-        *(sys.executable, "-m", "benchmarks.load", "--port", str(port), "--path", f"/{FILE_NAME}"),
-        *("--file", str(on.file), "--size", str(scenario.size), "--count", str(count)),
-        *("--warmup", str(scenario.warmup), "--connections", str(scenario.connections)),
-        *("--seed", str(seed)),
-    ]
+def _load(on: Stage, server: Server, scenario: Scenario, count: int, seed: int) -> Load:
+    return Load(scenario, count, file=on.file, port=server.port, core=on.load_core, seed=seed)
 
 
-def measure(on: Stage, server: Server, scenario: Scenario, count: int, turn: int) -> Sample:
-    """Warm the proxy up, check its bytes, give it the work and read its CPU clocks around it."""
-    command = _load_command(on, server.port, scenario, count, seed=1000 * turn)
-    with pinned(on.load_core):
-        load = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
-    with load:
-        assert load.stdin is not None
-        assert load.stdout is not None
-        try:
-            # The load generator ends by itself when its deadline passes: no line waits for ever.
-            line = load.stdout.readline()
-            if line == "ready\n":
-                time.sleep(SETTLE)
-                before = server.cpu()
-                load.stdin.write("go\n")
-                load.stdin.flush()
-                line = load.stdout.readline()
-                time.sleep(SETTLE)
-                cpu = cpu_between(before, server.cpu())
-        finally:
-            load.kill()
-    done = json.loads(line) if line else {"error": "the load generator ended without a word"}
-    if "error" in done:
+@contextlib.contextmanager
+def _told(server: Server, scenario: Scenario) -> Iterator[None]:
+    """Problems inside are told with the names of both and what the server printed."""
+    try:
+        yield
+    except BenchError as problem:
         raise BenchError(
-            f"{server.name}, {scenario.title}: {done['error']}; it printed: {server.last_words()}"
-        )
-    return Sample(turn, server.name, scenario.name, **done, cpu=cpu)
+            f"{server.name}, {scenario.title}: {problem}; it printed: {server.last_words()}"
+        ) from problem
+
+
+def fill(on: Stage, server: Server, scenario: Scenario) -> None:
+    """Have the proxy fetch the whole file once, so that everything after can be a hit."""
+    whole = replace(scenario, kind="hit", size=on.file.stat().st_size, connections=1, warmup=1)
+    with _told(server, scenario), _load(on, server, whole, 0, seed=0):
+        pass
+
+
+def measure(
+    on: Stage,
+    server: Server,
+    peer: Peer,
+    scenario: Scenario,
+    count: int,
+    turn: int,
+    around: contextlib.AbstractContextManager[object] | None = None,
+) -> Sample:
+    """Warm the proxy up, check its bytes, give it the work and read its CPU clocks around it.
+
+    The measured work is done inside `around`. Raises BenchError for a wrong answer, and where the
+    origin had to do more or less than the kind of work means.
+    """
+    with _told(server, scenario), _load(on, server, scenario, count, seed=1000 * turn) as load:
+        if scenario.kind == "miss":
+            prime_memory(MEMORY_PER_BYTE * count * scenario.size)
+        time.sleep(SETTLE)
+        before, cpu_before = on.ledger.total(), server.cpu()
+        with around or contextlib.nullcontext():
+            done = load.go_on()
+            time.sleep(SETTLE)
+        cpu = cpu_between(cpu_before, server.cpu())
+        asked = Work(done.requests, done.bytes)
+        fetched = on.ledger.since(before, 0 if scenario.kind == "hit" else done.bytes)
+        verify(scenario.kind, asked, fetched, peer.slice_size)
+        if scenario.kind == "miss":
+            # A miss that was not stored would be cheaper than it may be.
+            before = on.ledger.total()
+            load.go_on()
+            time.sleep(SETTLE)
+            verify("hit", asked, on.ledger.since(before), peer.slice_size)
+    return Sample(
+        *(turn, server.name, scenario.name, done.requests, done.bytes, done.seconds, cpu),
+        *(fetched.requests, fetched.bytes),
+    )
 
 
 def run(
@@ -168,6 +201,7 @@ def run(
     scenarios: Sequence[Scenario],
     turns: int,
     quick: bool,
+    disk: Path,
     say: Callable[[str], None],
 ) -> list[Sample]:
     """All samples of a run: each turn starts every peer anew, one after the other.
@@ -175,15 +209,22 @@ def run(
     Raises BenchError at the first wrong answer or peer that does not start.
     """
     samples = []
-    with stage() as on:
+    with stage(disk) as on:
         for turn in range(1, turns + 1):
             for peer in peers:
+                own = [scenario for scenario in scenarios if peer.works(scenario.kind)]
+                if not own:
+                    continue
                 said = []
-                with on.server(peer.name, peer.command) as server:
-                    for scenario in scenarios:
+                with on.server(peer) as server:
+                    if any(scenario.kind == "hit" for scenario in own):
+                        fill(on, server, own[0])
+                    for scenario in own:
                         count = scenario.quick_count if quick else scenario.count
-                        sample = measure(on, server, scenario, count, turn)
+                        sample = measure(on, server, peer, scenario, count, turn)
                         samples.append(sample)
                         said.append(f"{scenario.name} {sample.value(scenario.unit):.3g}")
                 say(f"turn {turn}/{turns}  {peer.name:<12} {'   '.join(said)}")
+    if not samples:
+        raise BenchError("none of these peers does any of these scenarios")
     return samples

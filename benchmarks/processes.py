@@ -81,6 +81,14 @@ def family(root: int, parent_of: dict[int, int]) -> list[int]:
         members |= more
 
 
+def command_line(pid: int) -> str:
+    """The arguments of a process, or the title it has given itself; empty where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ").strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def cpu_seconds(pid: int) -> float:
     """User and system time of all threads of a process, also of threads that have ended.
 
@@ -102,6 +110,7 @@ class Server:
 
     Entering raises BenchError with the end of its output where it does not come up. On leaving it
     gets SIGTERM, and what is left of it and its children after STOP_TIMEOUT is killed by id.
+    Processes with `aside` in their command line (if it is not empty) are not counted.
     """
 
     name: str
@@ -111,6 +120,7 @@ class Server:
     log: Path
     env: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     cwd: Path | None = None
+    aside: str = ""
     process: subprocess.Popen[bytes] | None = None
     _output: IO[bytes] | None = None
 
@@ -169,7 +179,10 @@ class Server:
 
     def cpu(self) -> dict[int, float]:
         """CPU seconds so far of each of its processes."""
-        return {pid: cpu_seconds(pid) for pid in self.pids()}
+        counted = self.pids()
+        if self.aside:
+            counted = [pid for pid in counted if self.aside not in command_line(pid)]
+        return {pid: cpu_seconds(pid) for pid in counted}
 
     def stop(self) -> None:
         """SIGTERM, then SIGKILL for what remains; does nothing the second time."""

@@ -10,12 +10,49 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import BenchError
-from benchmarks.measure import SCENARIOS, Sample, Scenario
+from benchmarks.scenarios import SCENARIOS, Kind, Sample, Scenario
 
 BEGIN = "<!-- results:begin (written by python -m benchmarks --update-docs) -->"
 END = "<!-- results:end -->"
-OURS = "aprp"
-AGAINST = ("nginx", "nginx-large", "aiohttp", "tornado")
+BEST = "best"
+"""In a target: whichever of the group's other proxies takes least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Kinds of work that the same proxies do: `ours` is compared with `against`."""
+
+    name: str
+    title: str
+    kinds: tuple[Kind, ...]
+    ours: str
+    against: tuple[str, ...]
+
+    def has(self, scenario: Scenario) -> bool:
+        """Whether the scenario is one of this group."""
+        return scenario.kind in self.kinds
+
+
+PASSING = Group(
+    "passing",
+    "Passing through",
+    ("pass",),
+    "aprp",
+    ("nginx", "nginx-large", "aiohttp", "tornado"),
+)
+CACHING = Group(
+    "caching",
+    "From the cache, and into it",
+    ("hit", "miss"),
+    "aprp-cache",
+    ("nginx-cache", "varnish"),
+)
+GROUPS = (PASSING, CACHING)
+
+
+def group_of(scenario: Scenario) -> Group:
+    """The group a scenario is in."""
+    return next(group for group in GROUPS if group.has(scenario))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +64,19 @@ class Results:
     quick: bool
     samples: tuple[Sample, ...]
 
-    def peers(self) -> list[str]:
-        """Names of the peers measured, in the order of the run."""
-        return list(dict.fromkeys(sample.peer for sample in self.samples))
+    def peers(self, group: Group | None = None) -> list[str]:
+        """Names of the peers measured (in a group), in the order of the run."""
+        wanted = {scenario.name for scenario in self.scenarios(group)}
+        return list(dict.fromkeys(s.peer for s in self.samples if s.scenario in wanted))
 
-    def scenarios(self) -> list[Scenario]:
-        """The scenarios measured, in the order of SCENARIOS."""
+    def scenarios(self, group: Group | None = None) -> list[Scenario]:
+        """The scenarios measured (of a group), in the order of SCENARIOS."""
         measured = {sample.scenario for sample in self.samples}
-        return [scenario for scenario in SCENARIOS if scenario.name in measured]
+        return [s for s in SCENARIOS if s.name in measured and (group is None or group.has(s))]
+
+    def groups(self) -> list[Group]:
+        """The groups of which something was measured."""
+        return [group for group in GROUPS if self.scenarios(group)]
 
     def values(self, peer: str, scenario: Scenario) -> list[float]:
         """The figures of all turns, in the scenario's unit."""
@@ -49,15 +91,25 @@ class Results:
         values = self.values(peer, scenario)
         return statistics.median(values) if values else None
 
-    def ratio(self, peer: str, scenario: Scenario) -> float | None:
+    def best(self, scenario: Scenario) -> str | None:
+        """Which of the proxies that aprp is compared with takes least; None: none was measured."""
+        medians = {
+            peer: median
+            for peer in group_of(scenario).against
+            if (median := self.median(peer, scenario)) is not None
+        }
+        return min(medians, key=medians.__getitem__, default=None)
+
+    def ratio(self, peer: str | None, scenario: Scenario) -> float | None:
         """aprp's median over the peer's: below 1, aprp takes less CPU time."""
-        ours, theirs = self.median(OURS, scenario), self.median(peer, scenario)
+        ours = self.median(group_of(scenario).ours, scenario)
+        theirs = None if peer is None else self.median(peer, scenario)
         return None if ours is None or not theirs else ours / theirs
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An upper bound for aprp: of a figure, or of its ratio to a peer's."""
+    """An upper bound for aprp: of a figure, or of its ratio to a peer's (BEST: the best one's)."""
 
     scenario: str
     peer: str | None
@@ -68,6 +120,10 @@ TARGETS = (
     Target("large", "nginx", 0.6),
     Target("64k", None, 260.0),
     Target("64k", "aiohttp", 1.0),
+    Target("hit-large", BEST, 0.85),
+    Target("hit-1m", None, 350.0),
+    Target("hit-64k", None, 180.0),
+    Target("miss-large", "nginx-cache", 0.5),
 )
 
 
@@ -92,42 +148,57 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(head), f"| {' | '.join(rule)} |", *map(line, rows)])
 
 
-def medians_table(results: Results) -> str:
-    """CPU time of each peer in each scenario."""
-    scenarios = results.scenarios()
-    head = ["CPU time", *(f"{s.title}, {s.unit.replace('us/', 'µs/')}" for s in scenarios)]
-    rows = [
-        [peer, *(figure(results.median(peer, s), s.unit) for s in scenarios)]
-        for peer in results.peers()
-    ]
+def _heading(scenario: Scenario) -> str:
+    return f"{scenario.title}, {scenario.unit.replace('us/', 'µs/')}"
+
+
+def medians_table(results: Results, group: Group) -> str:
+    """CPU time of each peer in each scenario of a group, and aprp's ratio to the best other."""
+    peers, compared = results.peers(group), _compared(results, group)
+    head = ["CPU time", *peers]
+    if compared:
+        head += [f"{group.ours} / best other"]
+    rows = []
+    for scenario in results.scenarios(group):
+        row = [_heading(scenario)]
+        row += [figure(results.median(peer, scenario), scenario.unit) for peer in peers]
+        if compared:
+            best = results.best(scenario)
+            row += [f"{figure(results.ratio(best, scenario), 'ratio')} ({best or 'none'})"]
+        rows.append(row)
     return table(head, rows)
 
 
-def spread_table(results: Results) -> str:
+def spread_table(results: Results, group: Group) -> str:
     """The lowest and highest figure over the turns: how far the medians can be trusted."""
-    scenarios = results.scenarios()
+    peers = results.peers(group)
     rows = []
-    for peer in results.peers():
-        row = [peer]
-        for scenario in scenarios:
+    for scenario in results.scenarios(group):
+        row = [scenario.title]
+        for peer in peers:
             values = results.values(peer, scenario)
             ends = (min(values), max(values)) if values else (None, None)
             row.append(" - ".join(figure(value, scenario.unit) for value in ends))
         rows.append(row)
-    return table(["lowest - highest", *(s.title for s in scenarios)], rows)
+    return table(["lowest - highest", *peers], rows)
 
 
-def ratio_table(results: Results) -> str | None:
+def _compared(results: Results, group: Group) -> list[str]:
+    """The measured peers that aprp is compared with; none where aprp was not measured."""
+    measured = results.peers(group)
+    return [p for p in group.against if p in measured] if group.ours in measured else []
+
+
+def ratio_table(results: Results, group: Group) -> str | None:
     """aprp's figures over those of the others; None where aprp or all others are missing."""
-    peers = [peer for peer in AGAINST if peer in results.peers()]
-    if OURS not in results.peers() or not peers:
+    compared = _compared(results, group)
+    if not compared:
         return None
-    scenarios = results.scenarios()
     rows = [
-        [f"{OURS} / {peer}", *(figure(results.ratio(peer, s), "ratio") for s in scenarios)]
-        for peer in peers
+        [scenario.title, *(figure(results.ratio(peer, scenario), "ratio") for peer in compared)]
+        for scenario in results.scenarios(group)
     ]
-    return table(["ratio", *(s.title for s in scenarios)], rows)
+    return table(["ratio", *(f"{group.ours} / {peer}" for peer in compared)], rows)
 
 
 def target_lines(results: Results) -> list[str]:
@@ -135,11 +206,13 @@ def target_lines(results: Results) -> list[str]:
     lines = []
     for target in TARGETS:
         scenario = next(s for s in SCENARIOS if s.name == target.scenario)
+        ours = group_of(scenario).ours
         if target.peer is None:
-            value, unit, what = results.median(OURS, scenario), scenario.unit, OURS
+            value, unit, what = results.median(ours, scenario), scenario.unit, ours
         else:
-            value, unit = results.ratio(target.peer, scenario), "ratio"
-            what = f"{OURS} / {target.peer}"
+            peer = results.best(scenario) if target.peer == BEST else target.peer
+            value, unit = results.ratio(peer, scenario), "ratio"
+            what = f"{ours} / {peer}" + (" (the best other)" if target.peer == BEST else "")
         if value is not None:
             lines.append(
                 f"{'met   ' if value <= target.limit else 'MISSED'} {scenario.title}, {what}: "
@@ -148,21 +221,34 @@ def target_lines(results: Results) -> list[str]:
     return lines
 
 
-def markdown(results: Results, picture: str | None = None) -> str:
-    """The report; `picture` is the path of the picture as seen from the report's file."""
+def _preface(results: Results) -> str:
     turns = f"Median of {results.turns} turn{'s' if results.turns != 1 else ''}"
     note = ", quick run: figures are rough" if results.quick else ""
-    parts = [f"{turns}{note}. Less is better.", medians_table(results)]
-    ratios = ratio_table(results)
-    if ratios is not None:
-        parts += [ratios]
-    parts += [spread_table(results)]
+    return f"{turns}{note}. Less is better."
+
+
+def markdown(results: Results, picture: str | None = None) -> str:
+    """The report; `picture` is the path of the picture as seen from the report's file."""
+    parts = [_preface(results)]
+    for group in results.groups():
+        parts += [f"### {group.title}", medians_table(results, group)]
+        ratios = ratio_table(results, group)
+        parts += [ratios] if ratios is not None else []
+        parts += [spread_table(results, group)]
     if picture is not None:
         parts.append(f"![CPU time of each proxy]({picture})")
     targets = target_lines(results)
     if targets:
         parts.append("\n".join(["Targets:", "", *(f"- {line}" for line in targets)]))
     parts.append("\n".join(f"- {name}: {value}" for name, value in results.facts.items()))
+    return "\n\n".join(parts) + "\n"
+
+
+def summary(results: Results) -> str:
+    """The medians alone, for a reader who wants no more."""
+    parts = [_preface(results)]
+    for group in results.groups():
+        parts += [f"{group.title}:", medians_table(results, group)]
     return "\n\n".join(parts) + "\n"
 
 

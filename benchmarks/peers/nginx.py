@@ -13,6 +13,17 @@ LARGE_BUFFERS = (
     "proxy_busy_buffers_size 512k;",
 )
 
+# The same for a proxy that writes to a cache: of the sizes tried, these cost least.
+CACHE_BUFFERS = (
+    "proxy_buffers 16 64k;",
+    "proxy_buffer_size 16k;",
+    "proxy_busy_buffers_size 128k;",
+    "proxy_temp_file_write_size 512k;",
+)
+
+ORIGIN_LOG = "bytes.log"
+CACHE_SLICE = 1 << 20
+
 _KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
@@ -40,21 +51,57 @@ def _shell(directory: Path, http: Iterable[str]) -> str:
 
 
 def origin_config(directory: Path, port: int, root: Path) -> str:
-    """The origin: files below `root` by sendfile, no access log."""
+    """The origin: files below `root` by sendfile; its log holds the body bytes of each answer."""
     return _shell(
         directory,
         [
-            "access_log off;",
+            "log_format bytes $body_bytes_sent;",
+            f"access_log {directory}/{ORIGIN_LOG} bytes;",
             # No tcp_nopush: with loopback's segments of 64 KiB it holds the end of such an answer
             # back until the receiver's delayed ACK, 40 ms later.
             "sendfile on;",
-            f"server {{ listen 127.0.0.1:{port} backlog=1024; root {root}; }}",
+            f"server {{ listen 127.0.0.1:{port} backlog=1024; root {root};",
+            # Without it caches would have to guess for how long they may keep a file so young.
+            "add_header Cache-Control max-age=86400; }",
         ],
     )
 
 
-def proxy_config(directory: Path, port: int, origin_port: int, more: Iterable[str] = ()) -> str:
-    """A streaming reverse proxy that adds the fields and writes the access line that aprp does."""
+def cache_lines() -> list[str]:
+    """What makes the proxy keep slices of 1 MiB: lines for its location."""
+    return [
+        f"slice {CACHE_SLICE};",
+        "proxy_cache slices;",
+        "proxy_cache_key $uri$is_args$args$slice_range;",
+        "proxy_set_header Range $slice_range;",
+        "proxy_cache_valid 200 206 1d;",
+        *CACHE_BUFFERS,
+    ]
+
+
+def cache_zone(directory: Path) -> list[str]:
+    """The cache's place and bounds: lines outside of servers."""
+    return [
+        # Temporary files in the same place: a slice that is complete is renamed, not copied.
+        f"proxy_cache_path {directory} levels=1:2 keys_zone=slices:64m max_size=8g inactive=1d "
+        "use_temp_path=off;",
+        "sendfile on;",
+        # A slice is a file; without this each hit would open it anew.
+        "open_file_cache max=20000 inactive=1h;",
+    ]
+
+
+def proxy_config(
+    directory: Path,
+    port: int,
+    origin_port: int,
+    more: Iterable[str] = (),
+    outside: Iterable[str] = (),
+) -> str:
+    """A streaming reverse proxy that adds the fields and writes the access line that aprp does.
+
+    `more` are lines for its location, `outside` lines for all of its HTTP part.
+    """
     return _shell(
         directory,
         [
@@ -62,6 +109,7 @@ def proxy_config(directory: Path, port: int, origin_port: int, more: Iterable[st
             "$sent_http_content_range $body_bytes_sent $upstream_header_time $request_time "
             "$upstream_addr';",
             f"access_log {directory}/access.log line;",
+            *outside,
             f"upstream origin {{ server 127.0.0.1:{origin_port}; keepalive 64; "
             "keepalive_requests 100000000; }",
             "server {",

@@ -55,6 +55,16 @@ def test_a_plan_depends_on_its_seed_alone_and_stays_within_the_file() -> None:
         assert f"Range: bytes={ask.start}-{ask.stop - 1}\r\n".encode() in ask.wire
 
 
+def test_new_objects_are_told_apart_by_number_and_seed() -> None:
+    targets = [
+        ask.wire.split(b" ")[1]
+        for seed in (1, 2)
+        for ask in plan("/f", "h", total=10, size=10, count=3, seed=seed, new_objects=True)
+    ]
+    assert len(set(targets)) == 6
+    assert all(target.startswith(b"/f?") for target in targets)
+
+
 def test_a_range_larger_than_the_file_is_refused() -> None:
     with pytest.raises(LoadError, match="does not fit"):
         plan("/f", "h", total=10, size=11, count=1, seed=1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import BenchError
-from benchmarks.facts import aprp_version, cpu_model
+from benchmarks.facts import aprp_version, cpu_model, file_system
 from benchmarks.processes import Server, cpu_between, cpu_seconds, family, free_port, start_tick
 
 # Listens on argv[1]; a child of it outlives SIGTERM. Both end when they are killed.
@@ -66,6 +66,16 @@ def test_a_server_and_its_children_are_gone_afterwards(tmp_path: Path) -> None:
     assert [pid for pid in pids if alive(pid)] == []
 
 
+def test_processes_that_stand_aside_are_not_counted(tmp_path: Path) -> None:
+    port, core = free_port(), min(os.sched_getaffinity(0))
+    command = [sys.executable, "-c", LISTENER, str(port)]
+    with Server("x", command, port, core, tmp_path / "log", aside=str(port)) as server:
+        assert len(server.pids()) == 2
+        assert server.process is not None
+        child = next(pid for pid in server.pids() if pid != server.process.pid)
+        assert list(server.cpu()) == [child]
+
+
 def alive(pid: int) -> bool:
     """Whether a process still lives after what time it needs to die."""
     try:
@@ -109,3 +119,24 @@ def test_the_cpu_model(text: str, model: str) -> None:
 def test_the_version_is_read_from_the_source() -> None:
     assert aprp_version('"""x"""\n__version__ = "1.2.3"\n') == "1.2.3"
     assert aprp_version("") == "unknown"
+
+
+MOUNTS = """\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+30 22 0:25 / /dev/shm rw - tmpfs tmpfs rw
+31 22 8:1 / /my\\040disk rw shared:2 master:1 - xfs /dev/sda1 rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/var/tmp", "ext4"),
+        ("/dev/shm", "tmpfs"),
+        ("/dev/shm/a/b", "tmpfs"),
+        ("/dev/shmoo", "ext4"),
+        ("/my disk/cache", "xfs"),
+    ],
+)
+def test_the_file_system_below_a_path(path: str, kind: str) -> None:
+    assert file_system(MOUNTS, Path(path)) == kind

@@ -1,12 +1,15 @@
 """Tables, medians, ratios and targets of the benchmark's report."""
 
+import json
+
 import pytest
 
 from benchmarks import BenchError
-from benchmarks.measure import GIB, SCENARIOS, Sample
 from benchmarks.report import (
     BEGIN,
+    CACHING,
     END,
+    PASSING,
     Results,
     figure,
     from_json,
@@ -15,16 +18,18 @@ from benchmarks.report import (
     ratio_table,
     replace_between,
     spread_table,
+    summary,
     table,
     target_lines,
     to_json,
 )
+from benchmarks.scenarios import GIB, SCENARIOS, Sample
 
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
 
 def sample(turn: int, peer: str, scenario: str, cpu: float, requests: int = 1000) -> Sample:
-    size = GIB if scenario == "large" else requests
+    size = GIB if scenario.endswith("large") else requests
     return Sample(turn, peer, scenario, requests, size, seconds=1.0, cpu=cpu)
 
 
@@ -102,20 +107,78 @@ def test_a_table_is_aligned_and_valid_markdown() -> None:
     )
 
 
+def cells(text: str | None) -> list[list[str]]:
+    """The cells of a table, without the line below its head."""
+    assert text is not None
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in text.split("\n")]
+    return [rows[0], *rows[2:]]
+
+
 def test_the_tables_of_a_run() -> None:
-    cells = [[c.strip() for c in row.split("|")[1:-1]] for row in medians_table(RUN).split("\n")]
-    assert cells[2:] == [["aprp", "200", "0.50"], ["nginx", "50", "1.00"]]
-    assert "100 - 900" in spread_table(RUN)
-    ratios = ratio_table(RUN)
-    assert ratios is not None
-    assert [c.strip() for c in ratios.split("\n")[2].split("|")] == [
-        *("", "aprp / nginx", "4.00", "0.50", "")
+    assert cells(medians_table(RUN, PASSING)) == [
+        ["CPU time", "aprp", "nginx", "aprp / best other"],
+        ["64 KiB ranges, µs/request", "200", "50", "4.00 (nginx)"],
+        ["256 MiB ranges, s/GiB", "0.50", "1.00", "0.50 (nginx)"],
+    ]
+    assert cells(spread_table(RUN, PASSING))[1] == ["64 KiB ranges", "100 - 900", "40 - 60"]
+    assert cells(ratio_table(RUN, PASSING)) == [
+        ["ratio", "aprp / nginx"],
+        ["64 KiB ranges", "4.00"],
+        ["256 MiB ranges", "0.50"],
     ]
 
 
-def test_no_ratio_table_without_aprp_or_without_peers() -> None:
-    assert ratio_table(results(sample(1, "nginx", "64k", 1.0))) is None
-    assert ratio_table(results(sample(1, "aprp", "64k", 1.0))) is None
+def test_no_ratios_without_aprp_or_without_peers() -> None:
+    for peer in ("nginx", "aprp"):
+        alone = results(sample(1, peer, "64k", 1.0))
+        assert ratio_table(alone, PASSING) is None
+        assert cells(medians_table(alone, PASSING))[0] == ["CPU time", peer]
+
+
+CACHES = results(
+    sample(1, "aprp-cache", "hit-large", 0.17),
+    sample(1, "nginx-cache", "hit-large", 0.25),
+    sample(1, "varnish", "hit-large", 0.20),
+    sample(1, "aprp-cache", "miss-large", 0.6),
+    sample(1, "nginx-cache", "miss-large", 1.0),
+    sample(1, "varnish", "miss-large", 0.8),
+    # The work of those that pass through is no rival of what comes from a cache.
+    sample(1, "aprp", "large", 0.01),
+    sample(1, "nginx", "large", 0.01),
+)
+
+
+def test_hits_and_misses_stand_beside_the_best_of_the_caches() -> None:
+    assert cells(medians_table(CACHES, CACHING)) == [
+        ["CPU time", "aprp-cache", "nginx-cache", "varnish", "aprp-cache / best other"],
+        ["hits of 256 MiB, s/GiB", "0.17", "0.25", "0.20", "0.85 (varnish)"],
+        ["misses of 320 MiB, stored, s/GiB", "0.60", "1.00", "0.80", "0.75 (varnish)"],
+    ]
+    assert cells(medians_table(CACHES, PASSING))[0] == [
+        *("CPU time", "aprp", "nginx", "aprp / best other")
+    ]
+
+
+def test_targets_of_the_cache_are_against_the_best_or_a_named_one() -> None:
+    lines = [line for line in target_lines(CACHES) if "cache" in line]
+    assert lines == [
+        "met    hits of 256 MiB, aprp-cache / varnish (the best other): 0.85, at most 0.85",
+        "MISSED misses of 320 MiB, stored, aprp-cache / nginx-cache: 0.60, at most 0.50",
+    ]
+
+
+def test_the_summary_and_the_report_have_a_table_for_each_group_that_was_measured() -> None:
+    for text in (summary(CACHES), markdown(CACHES)):
+        assert medians_table(CACHES, PASSING) in text
+        assert medians_table(CACHES, CACHING) in text
+    assert CACHING.title not in summary(RUN)
+
+
+def test_results_without_the_origins_account_are_still_read() -> None:
+    data = json.loads(to_json(RUN))
+    for made in data["samples"]:
+        del made["origin_requests"], made["origin_bytes"]
+    assert from_json(json.dumps(data)) == RUN
 
 
 @pytest.mark.parametrize(
