@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, cast
 from tornado import httputil
 from tornado.httpclient import AsyncHTTPClient
 
+from aprp.cache.cache import Cache
 from aprp.front.wire import RequestConnection
-from aprp.handlers import media, options, stats
+from aprp.handlers import media, options, purge, stats
 from aprp.handlers.errors import Problem
 from aprp.handlers.exchange import Exchange
+from aprp.media.context import Context, Tuning
+from aprp.media.library import Library, Policy
+from aprp.media.plan import Grid
+from aprp.media.tally import Tallies
 from aprp.semantics.forwarded import forward_fields
 from aprp.stats.counters import Count, Counters
 from aprp.upstream.asking import Ask, Limits, Reader
@@ -61,6 +66,7 @@ class Application(httputil.HTTPServerConnectionDelegate):
         self.counters = counters
         self.origins = origins
         self.embedded = embedded
+        self.tallies = Tallies(counters.workers)
         self.draining = False
         self.exchanges: set[Exchange] = set()
         self._finished: asyncio.Future[None] | None = None
@@ -87,6 +93,11 @@ class Application(httputil.HTTPServerConnectionDelegate):
     def on_close(self, server_conn: object) -> None:
         """A client's connection is closed; its exchanges hear of it themselves."""
 
+    def attach(self, worker: int) -> None:
+        """Be this worker from now on; called after the fork."""
+        self.counters.attach(worker)
+        self.tallies.attach(worker)
+
     # For the doors.
 
     @cached_property
@@ -108,6 +119,54 @@ class Application(httputil.HTTPServerConnectionDelegate):
             max_idle=settings.ORIGIN_MAX_IDLE,
             events=_Counting(self.counters),
         )
+
+    @cached_property
+    def cache(self) -> Cache | None:
+        """The cache on the disk; None where it is switched off."""
+        settings = self.settings
+        if settings.CACHE_DIR is None or settings.CACHE_SIZE == 0:
+            return None
+        cache = Cache(
+            settings.CACHE_DIR,
+            settings.CACHE_SIZE,
+            settings.SLICE_SIZE,
+            settings.DIRTY_LIMIT,
+            self.counters,
+        )
+        cache.start()
+        return cache
+
+    @cached_property
+    def library(self) -> Library | None:
+        """What is stored, and what is being fetched to be stored."""
+        cache, settings = self.cache, self.settings
+        if cache is None:
+            return None
+        tuning = Tuning(
+            settings.READ_AHEAD,
+            settings.PARALLEL_FETCHES,
+            settings.RETRIES,
+            settings.RETRY_BACKOFF,
+            settings.CACHE_WITHOUT_VALIDATOR,
+        )
+        context = Context(
+            cache,
+            self.ask,
+            self.counters,
+            tuning,
+            Grid(settings.SLICE_SIZE),
+            self.tallies,
+            self.loop,
+            memoryview(bytearray(settings.BUFFER_SIZE)),
+        )
+        policy = Policy(
+            settings.STALE_WHILE_REVALIDATE,
+            settings.STALE_IF_ERROR,
+            settings.HEURISTIC_MAX,
+            settings.UPSTREAM[0],
+            frozenset(settings.CACHE_KEY_IGNORE),
+        )
+        return Library(context, policy, settings.VIA_NAME)
 
     def ask(self, reader: Reader) -> Ask:
         """Make a question to the origins, whose answer `reader` takes."""
@@ -132,7 +191,7 @@ class Application(httputil.HTTPServerConnectionDelegate):
     async def door(self, exchange: Exchange) -> None:
         """Send an exchange through its door."""
         malformed: tuple[int, str] | None = getattr(exchange.connection, "malformed", None)
-        supported = exchange.method in ("GET", "HEAD", "OPTIONS")
+        supported = exchange.method in ("GET", "HEAD", "OPTIONS", "PURGE")
         # Where the method is not supported, its body being too large is not what to tell.
         if malformed is not None and (supported or malformed[0] != 413):
             raise Problem(*malformed)
@@ -141,6 +200,8 @@ class Application(httputil.HTTPServerConnectionDelegate):
             await (own or media.serve)(exchange)
         elif exchange.method == "OPTIONS":
             await options.serve(exchange)
+        elif exchange.method == "PURGE":
+            await purge.serve(exchange)
         else:
             raise Problem(
                 405,
@@ -160,8 +221,12 @@ class Application(httputil.HTTPServerConnectionDelegate):
             self._finished = self.loop.create_future()
             await self._finished
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Give up what is bound to the loop, and the embedded origin's sockets."""
+        if (library := self.__dict__.get("library")) is not None:
+            await library.close()
+        if (cache := self.__dict__.get("cache")) is not None:
+            await cache.close()
         if "client" in self.__dict__:
             self.client.close()
         for embedded in self.embedded:

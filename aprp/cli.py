@@ -1,7 +1,8 @@
 """The command line: `aprp COMMAND ARGS`, and `python runserver.py ARGS` for `aprp serve ARGS`.
 
 Exit codes: 0 after a stop that was asked for, 2 for a start that is not possible as it was asked
-for (one line on the standard error for each cause), 130 for an interrupt before the start.
+for (one line on the standard error for each cause), 130 for an interrupt before the start. Those
+of `aprp cache` are in `aprp.tools.command`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ OK = 0
 CANNOT_START = 2
 INTERRUPTED = 130
 
-REQUIRED = frozenset({"httptools", "pydantic", "pydantic_settings", "tornado"})
+REQUIRED = frozenset({"httptools", "pydantic", "pydantic_settings", "rich", "tornado", "xxhash"})
 """Modules of other projects without which nothing runs."""
 
 
@@ -42,6 +43,16 @@ def serve(argv: Sequence[str], prog: str) -> int:
 
     `prog` is the command as the user typed it, for `--help`.
     """
+    return _guarded(_serve, argv, prog)
+
+
+def cache(argv: Sequence[str], prog: str) -> int:
+    """Run a command of `aprp cache` and return its exit code."""
+    return _guarded(_cache, argv, prog)
+
+
+def _guarded(command: Callable[[Sequence[str], str], int], argv: Sequence[str], prog: str) -> int:
+    """Run a command; what stops it becomes a line and an exit code."""
     # Imported here: an interrupt during the imports shall end quietly too.
     try:
         from aprp import flags
@@ -50,7 +61,7 @@ def serve(argv: Sequence[str], prog: str) -> int:
         if "--version" in argv:
             return _print_version()
         try:
-            return _serve(argv, prog)
+            return command(argv, prog)
         except flags.UsageError as error:
             return _complain(str(error))
         except SettingsError as error:
@@ -87,11 +98,18 @@ def _serve(argv: Sequence[str], prog: str) -> int:
         return _complain(str(error))
 
 
+def _cache(argv: Sequence[str], prog: str) -> int:
+    from aprp.tools import command
+
+    return command.run(argv, prog)
+
+
 def _overview() -> str:
     return (
         "usage: aprp COMMAND [options]\n\n"
         "commands:\n"
-        "  serve    run the proxy\n\n"
+        "  serve    run the proxy\n"
+        "  cache    list, fill, empty and check the cache\n\n"
         "aprp COMMAND --help lists a command's options; aprp --version shows the version."
     )
 
@@ -115,4 +133,4 @@ def _complain(*lines: str) -> int:
     return CANNOT_START
 
 
-COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {"serve": serve}
+COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {"serve": serve, "cache": cache}

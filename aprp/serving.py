@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from tornado.httpserver import HTTPServer
 
+from aprp import logs
 from aprp.application import Application
 from aprp.front.server import ProxyServer
 from aprp.upstream.embedded import make_origin
@@ -35,7 +36,7 @@ def run_worker(
     `control` is the read end of a pipe from the parent: a byte says drain, a second one or the
     pipe's end says stop. Without one, SIGTERM and SIGINT say it.
     """
-    app.counters.attach(number)
+    app.attach(number)
     # What is there now stays; and a request leaves no cycles behind for the collector to find,
     # which at its usual pace takes a tenth of the time of small requests.
     gc.freeze()
@@ -45,6 +46,16 @@ def run_worker(
 
 
 async def _serve(app: Application, sockets: Sequence[socket.socket], control: int | None) -> int:
+    delay = app.settings.LOG_DELAY
+    if delay:
+        logs.hold_lines(delay, asyncio.get_running_loop().call_later)
+    try:
+        return await _run(app, sockets, control)
+    finally:
+        logs.hold_lines(0, None)
+
+
+async def _run(app: Application, sockets: Sequence[socket.socket], control: int | None) -> int:
     stop = _StopRequests()
     if control is None:
         stop.listen_to_signals()
@@ -67,7 +78,7 @@ async def _serve(app: Application, sockets: Sequence[socket.socket], control: in
         if origin is not None:
             origin.stop()
             await origin.close_all_connections()
-        app.close()
+        await app.close()
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Checks of the addresses that lists of settings hold; each returns the entry as it is kept.
+"""Checks of what lists of settings hold, addresses mostly; each returns the entry as it is kept.
 
 All raise ValueError for an entry that is not allowed.
 """
@@ -17,6 +17,8 @@ _HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?)"
 _URL = re.compile(rf"https?://{_HOST}(?::[0-9]{{1,5}})?(?:/[A-Za-z0-9._~!$&'()*+;=:@%/-]*)?", re.I)
 # RFC 6454 section 6.2, as browsers send it; apps on phones have schemes of their own.
 _ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_HOST}(?::[0-9]{{1,5}})?", re.IGNORECASE)
+# RFC 3986: what a query may hold but its separators; and brackets, which many send unescaped.
+_PARAMETER = re.compile(r"(?=.)(?:[A-Za-z0-9._~!$'():@/?;+\[\]-]|%[0-9A-Fa-f]{2}){0,128}\*?")
 
 
 def upstream(entry: str) -> str:
@@ -42,6 +44,13 @@ def web_origin(entry: str) -> str:
 def network(entry: str) -> str:
     """Check an IP address or network and return it as a network: `10.0.0.7` as `10.0.0.7/32`."""
     return str(ipaddress.ip_network(entry))
+
+
+def parameter(entry: str) -> str:
+    """Check the name of a query parameter as URLs carry it; `*` behind it is any ending."""
+    if not _PARAMETER.fullmatch(entry):
+        raise ValueError
+    return entry
 
 
 def _check_authority(url: str) -> None:

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from settings import addresses
 from settings.declare import SettingsMeta, option
 from settings.kinds import (
+    GIB,
     KIB,
     MIB,
     Choice,
@@ -49,10 +50,16 @@ _Networks = Listed(
     entry=addresses.network,
     meaning="an IP address or network such as 10.0.0.0/8 or 2001:db8::/32",
 )
+_Parameters = Listed(
+    entry=addresses.parameter,
+    meaning="the name of a query parameter, such as token, or its beginning with * behind it, "
+    "such as X-Amz-*",
+)
 
 _general = partial(option, group="General")
 _origin = partial(option, group="Origin")
 _ranges = partial(option, group="Ranges")
+_cache = partial(option, group="Cache")
 _clients = partial(option, group="Clients")
 _logging = partial(option, group="Logging")
 
@@ -139,6 +146,68 @@ class Settings(BaseSettings, metaclass=SettingsMeta):
         16, "most ranges in one request; with more, the whole file is sent"
     )
 
+    CACHE_DIR: Annotated[Path | None, FileName("the path of a directory", optional=True)] = _cache(
+        Path("cache"), "directory that holds the cache; empty: nothing is cached"
+    )
+    CACHE_SIZE: Annotated[int, Size()] = _cache(
+        10 * GIB,
+        "most that the cache takes on the disk; what was used longest ago makes room for what is "
+        "new; 0: nothing is cached",
+    )
+    SLICE_SIZE: Annotated[int, Size(64 * KIB, 16 * MIB, power_of_two=True)] = _cache(
+        MIB, "unit in which files are fetched and cached: any range is filled in whole slices"
+    )
+    DIRTY_LIMIT: Annotated[int, Size(MIB)] = _cache(
+        256 * MIB,
+        "most bytes put into the cache and not yet on the disk, in each worker; beyond it, what "
+        "comes from an origin is passed on and not cached",
+    )
+    READ_AHEAD: Annotated[int, Size()] = _cache(
+        8 * MIB,
+        "how far ahead of a client that reads on the cache is filled; 0: not beyond what is asked",
+    )
+    PARALLEL_FETCHES: Annotated[int, Whole(1, 16, "requests")] = _cache(
+        3, "most requests to an origin at once for one client that reads on, on slow lines"
+    )
+    RETRIES: Annotated[int, Whole(0, 100, "times")] = _cache(
+        5,
+        "how often a broken transfer from an origin is taken up again where it stopped; the count "
+        "begins anew with each byte that comes",
+    )
+    RETRY_BACKOFF: Annotated[float, Duration()] = _cache(
+        0.25, "wait before a broken transfer is taken up again; it doubles each time, up to 8 s"
+    )
+    CACHE_WITHOUT_VALIDATOR: Annotated[bool, Switch()] = _cache(
+        False,
+        "combine parts of files that have neither ETag nor Last-Modified if the length of the "
+        "file is the same; a file that changed and kept its length is then served mixed",
+    )
+    CACHE_KEY_IGNORE: Annotated[Sequence[str], _Parameters] = _cache(
+        (),
+        "query parameters that are no part of the cache key, such as the signatures of links; "
+        "whoever knows the rest of a link is then served from the cache",
+    )
+    PURGE_ALLOW: Annotated[Sequence[str], _Networks] = _cache(
+        ("127.0.0.0/8", "::1/128"),
+        "networks of clients that may remove files from the cache by PURGE, empty: none; a proxy "
+        "in front on this machine has to send X-Forwarded-For, or all its clients may",
+    )
+    STALE_WHILE_REVALIDATE: Annotated[float, Duration(low=0.0)] = _cache(
+        0.0,
+        "how long a stale file is still served at once while its origin is asked whether it "
+        "changed, where the origin does not say (stale-while-revalidate)",
+    )
+    STALE_IF_ERROR: Annotated[float, Duration(low=0.0)] = _cache(
+        86400.0,
+        "how long a stale file is still served while no origin gives a usable answer, where the "
+        "origin does not say (stale-if-error)",
+    )
+    HEURISTIC_MAX: Annotated[float, Duration(low=0.0)] = _cache(
+        86400.0,
+        "most that a file counts as fresh where its origin gives no lifetime: a tenth of its age "
+        "by Last-Modified, up to this; 0: its origin is asked each time",
+    )
+
     CORS_ORIGINS: Annotated[Sequence[str], _Origins] = _clients(
         (), "sites whose players may read answers, such as https://player.example, or * for all"
     )
@@ -173,6 +242,11 @@ class Settings(BaseSettings, metaclass=SettingsMeta):
     LOG_BACKUP_COUNT: Annotated[int, Whole(0, 10000, "files")] = _logging(
         5, "rotated log files that are kept; 0: the log file is never rotated"
     )
+    LOG_DELAY: Annotated[float, Duration(low=0.0)] = _logging(
+        0.05,
+        "how long lines of INFO and below may wait so that many are written at once, which costs "
+        "less; 0: each is written at once",
+    )
     LOG_CONSOLE: Annotated[bool, Switch()] = _logging(False, "log to the standard error too")
     ACCESS_LOG: Annotated[bool, Switch()] = _logging(True, "log a line for each request")
     VIA_NAME: Annotated[str, Text(_TOKEN, "a name without spaces, such as aprp")] = _logging(
@@ -193,6 +267,14 @@ class Settings(BaseSettings, metaclass=SettingsMeta):
         A class of your own may add a source behind it, such as a TOML file of pydantic-settings.
         """
         return (init_settings,)
+
+    @field_validator("DIRTY_LIMIT")
+    @classmethod
+    def _a_slice_may_be_dirty(cls, value: int, info: ValidationInfo) -> int:
+        if value < (slice_size := info.data.get("SLICE_SIZE", 0)):
+            said, least = Size().show(value), Size().show(slice_size)
+            raise RefusedError(f"{said} is less than SLICE_SIZE ({least}): nothing would be cached")
+        return value
 
     @field_validator("MEDIA_DIR")
     @classmethod

@@ -121,10 +121,14 @@ class Whole(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Size(Kind):
-    """A number of bytes; K, M, G and T are powers of 1024."""
+    """A number of bytes; K, M, G and T are powers of 1024.
+
+    With `power_of_two`, only 1, 2, 4, 8 and so on are taken.
+    """
 
     low: int = 0
     high: int | None = None
+    power_of_two: bool = False
 
     metavar: ClassVar[str] = "SIZE"
 
@@ -134,6 +138,8 @@ class Size(Kind):
         bounds = f" of at least {self.show(self.low)}" if self.low else ""
         if self.high is not None:
             bounds = f" from {self.show(self.low)} to {self.show(self.high)}"
+        if self.power_of_two:
+            return f"a size{bounds} that is a power of two, such as 65536, 256K or 1M"
         return f"a size{bounds}, such as 65536, 64K, 512M or 4G"
 
     def read(self, value: object) -> int:
@@ -141,7 +147,10 @@ class Size(Kind):
         if isinstance(value, str):
             number, unit = _groups(_SIZE, value)
             value = int(number) * _SIZE_UNITS.get(unit.upper(), 1)
-        return _within(_integer(value), self.low, self.high)
+        size = _within(_integer(value), self.low, self.high)
+        if self.power_of_two and size.bit_count() != 1:
+            raise ValueError
+        return size
 
     def show(self, value: int) -> str:
         """Return the size in the largest unit that divides it."""

@@ -15,18 +15,20 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     "__main__",
     "cli healthcheck",
+    "tools",
     "flags app",
     "serving",
     "workers",
     "application",
     "handlers",
     "front media",
+    "cache",
     "upstream",
     "stats logs",
     "semantics",
 )
 HEIGHT = {room: -depth for depth, floor in enumerate(FLOORS) for room in floor.split()}
-READ_SETTINGS = {"cli", "flags", "healthcheck"}
+READ_SETTINGS = {"cli", "flags", "healthcheck", "tools"}
 NOT_ON_THE_GROUND_FLOOR = {"asyncio", "os", "settings", "time", "tornado"}
 
 

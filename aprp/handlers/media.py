@@ -1,11 +1,20 @@
 """The door of media: GET and HEAD, a range by header, by parameter or by path."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from aprp.handlers.errors import Problem, problem_of
 from aprp.handlers.exchange import Exchange
+from aprp.media.answering import Answering
 from aprp.media.delivery import Delivery
-from aprp.media.errors import BadOrigin, ConditionFailed, OriginBroke, RangeNotSatisfiable
+from aprp.media.errors import (
+    BadOrigin,
+    ConditionFailed,
+    OnlyIfCached,
+    OriginBroke,
+    RangeNotSatisfiable,
+)
+from aprp.media.request import Request
 from aprp.semantics.answer import Asked
 from aprp.semantics.conditions import UNCONDITIONAL, Conditions
 from aprp.semantics.forwarded import FORWARDING_FIELDS
@@ -44,14 +53,16 @@ async def serve(exchange: Exchange) -> None:
     """Answer a GET or HEAD from the origin."""
     app = exchange.app
     question = read_question(exchange)
-    delivery = Delivery(
-        question.asked,
-        question.target,
-        request_fields(exchange),
-        exchange,
-        app.ask,
-        app.settings.VIA_NAME,
-    )
+    asked, target = question.asked, question.target
+    via = app.settings.VIA_NAME
+    delivery: Answering | Delivery
+    library = app.library
+    if library is None:
+        delivery = Delivery(asked, target, request_fields(exchange), exchange, app.ask, via)
+    else:
+        make_fields = partial(request_fields, exchange)
+        request = Request(asked, target, library.key(target), exchange.headers.get, make_fields)
+        delivery = Answering(library, request, exchange, app.ask, via, app.counters)
     exchange.work = delivery
     app.counters.add(Count.ACTIVE_TRANSFERS)
     try:
@@ -64,7 +75,7 @@ async def serve(exchange: Exchange) -> None:
             exchange.cut_short("origin broke")
             return
         raise _problem(error, exchange) from error
-    except (RangeNotSatisfiable, ConditionFailed) as error:
+    except (RangeNotSatisfiable, ConditionFailed, OnlyIfCached) as error:
         raise _problem(error, exchange) from error
     finally:
         app.counters.add(Count.ACTIVE_TRANSFERS, -1)
@@ -156,8 +167,11 @@ def _problem(error: Exception, exchange: Exchange) -> Problem:
         )
     if isinstance(error, ConditionFailed):
         return Problem(412, f"The precondition {error.field} does not hold: the file differs.")
+    if isinstance(error, OnlyIfCached):
+        return Problem(504, "The client asked for stored bytes alone, and there are none.")
     origin = exchange.origin or "origin"
     if isinstance(error, BadOrigin):
+        exchange.app.counters.add(Count.ORIGIN_REJECTED)
         return Problem(
             502,
             "The origin's answer does not fit the request and was not passed on.",

@@ -3,7 +3,7 @@
 from aprp.handlers.exchange import Exchange
 from aprp.semantics import cors
 
-ALLOW = "GET, HEAD, OPTIONS"
+ALLOW = "GET, HEAD, OPTIONS, PURGE"
 _MAX_AGE = 86400
 
 

@@ -22,7 +22,9 @@ async def stats(exchange: Exchange) -> None:
         accept = exchange.headers.get("Accept") or ""
         better = quality(accept, "text", "html") > quality(accept, "application", "json")
         wanted = "html" if better else "json"
-    told = report(exchange.app.counters, time.monotonic())
+    cache = exchange.app.cache
+    figures = None if cache is None else cache.figures
+    told = report(exchange.app.counters, time.monotonic(), figures)
     fields = (*_NO_STORE, ("Vary", "Accept"))
     if wanted == "html":
         exchange.respond(200, to_html(told).encode(), "text/html; charset=utf-8", fields)

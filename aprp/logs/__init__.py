@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from aprp.logs.formats import FORMATTERS, AccessEntry, TextFormatter
-from aprp.logs.rotation import WorkerRotatingFileHandler
+from aprp.logs.rotation import Later, WorkerRotatingFileHandler
 
 __all__ = ["AccessEntry", "LogSettings", "LogSetupError", "access", "close", "configure"]
 
@@ -100,6 +100,16 @@ def close() -> None:
     for logger in _ROOTS:
         logger.setLevel(logging.NOTSET)
     _access.disabled = False
+
+
+def hold_lines(delay: float, later: Later | None) -> None:
+    """Write what is not severe `delay` seconds later, many lines at once; None: at once again.
+
+    `later` is the `call_later` of the loop whose thread logs. A line costs a fifth then.
+    """
+    for handler in _installed:
+        if isinstance(handler, WorkerRotatingFileHandler):
+            handler.hold_lines(delay, later)
 
 
 def access(entry: AccessEntry) -> None:

@@ -15,12 +15,18 @@ import logging
 import os
 import stat
 import sys
+from collections.abc import Callable
 from fcntl import LOCK_EX, LOCK_UN, flock
 from io import FileIO
 from logging.handlers import RotatingFileHandler
 
 _ATTEMPTS = 16
 """Tries of one line to find its file; each beyond the first means that the file was moved."""
+_MOST_HELD = 65536
+"""Bytes of lines that are held at most."""
+
+Later = Callable[[float, Callable[[], None]], object]
+"""Calls a function back after a time in seconds."""
 
 
 def _open_descriptor(path: str, flags: int) -> int:
@@ -33,8 +39,8 @@ def _open_descriptor(path: str, flags: int) -> int:
 class WorkerRotatingFileHandler(RotatingFileHandler):
     """A `RotatingFileHandler` for a file that other processes write and rotate too.
 
-    Every record is one `write(2)`: it is in the file whole or not at all. Processes may be forked
-    after the handler was made, or be strangers that use the same file with the same limits.
+    Every record is in one `write(2)`: it is in the file whole or not at all. Processes may be
+    forked after the handler was made, or be strangers that use the same file with the same limits.
 
     A failing write (a full disk) never raises into the caller. It is told once on stderr, and once
     more when writing works again, with the number of lines lost. A rotation that fails is told once
@@ -64,6 +70,9 @@ class WorkerRotatingFileHandler(RotatingFileHandler):
         )
         self._file: FileIO | None = None
         self._missed = 0
+        self._held = b""
+        self._later: Later | None = None
+        self._delay = 0.0
         self._stuck = False
         self._shut = False
         self._reopen()
@@ -80,12 +89,43 @@ class WorkerRotatingFileHandler(RotatingFileHandler):
         except Exception:
             self.handleError(record)
             return
+        if self._later is not None and record.levelno <= logging.INFO:
+            self._hold(line, self._later)
+        else:
+            self._put_out(line)
+
+    def hold_lines(self, delay: float, later: Later | None) -> None:
+        """Write lines of INFO and below `delay` seconds later, many at once; None: at once again.
+
+        `later` calls a function back after a time in seconds, as an event loop's `call_later`; all
+        records have to come from that loop's thread then. What is more severe is written at once,
+        and what is held before it.
+        """
+        self.flush()
+        self._later = later
+        self._delay = delay
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if getattr(self, "_held", None):
+            self._put_out(b"")
+
+    def _hold(self, line: bytes, later: Later) -> None:
+        room = min(_MOST_HELD, self.maxBytes or _MOST_HELD)
+        if self._held and len(self._held) + len(line) > room:
+            self._put_out(b"")
+        if not self._held:
+            later(self._delay, self.flush)
+        self._held += line
+
+    def _put_out(self, line: bytes) -> None:
+        lines, self._held = self._held + line, b""
         try:
-            self._write(line)
+            self._write(lines)
         except OSError as error:
-            self._missed += 1
-            if self._missed == 1:
+            if not self._missed:
                 self._tell(f"cannot be written ({error.strerror}): its lines are lost until it can")
+            self._missed += lines.count(b"\n")
         else:
             if self._missed:
                 self._tell(f"is written again, {self._missed} lines were lost")
@@ -115,6 +155,7 @@ class WorkerRotatingFileHandler(RotatingFileHandler):
         """Close the file; a record that comes later is not written."""
         self.acquire()
         try:
+            self.flush()
             self._shut = True
             self._discard()
             super().close()

@@ -7,7 +7,7 @@ and knows nothing of the client's connection behind it.
 import asyncio
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from aprp.media.cutter import Cut, Cutter
 from aprp.media.errors import (
@@ -38,6 +38,9 @@ from aprp.upstream.errors import OriginFailure
 from aprp.upstream.head import ResponseHead
 from aprp.upstream.origins import Origin
 
+if TYPE_CHECKING:
+    from aprp.media.opening import Opening
+
 # Ranges up to this are held back, where only the end of a stream tells how long it is.
 _WORTH_HOLDING = 65536
 
@@ -46,7 +49,11 @@ _WORTH_READING = 65536
 
 
 class Delivery(Reader):
-    """The answer to one GET or HEAD."""
+    """The answer to one GET or HEAD.
+
+    `aborted` says that the client is gone, `cut` that an answer was not read to its end; `opening`
+    is what asks in its name, if anything does.
+    """
 
     def __init__(
         self,
@@ -65,7 +72,10 @@ class Delivery(Reader):
         self._out = Output(sink, via, asked.method)
         self._make_ask = make_ask
         self._ask: Ask | None = None
-        self._aborted = False
+        self.aborted = False
+        self.cut = False
+        self.opening: Opening | None = None
+        self._gone: asyncio.Future[None] | None = None
         self._sent: RangeSpec | None = None
         self._answer: Answer | None = None
         self._head: ResponseHead | None = None
@@ -82,9 +92,20 @@ class Delivery(Reader):
 
     def abort(self) -> None:
         """The client is gone: end what is under way at the origin."""
-        self._aborted = True
+        self.aborted = self.cut = True
         if self._ask is not None:
             self._ask.abort()
+        if self.opening is not None:
+            self.opening.left(self)
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+
+    async def wait(self, opening: "Opening") -> None:
+        """Wait until the head of an answer is known that others want, too, or the client leaves."""
+        self.opening = opening
+        opening.joined(self)
+        self._gone = asyncio.get_running_loop().create_future()
+        await asyncio.wait((opening.settled, self._gone), return_when=asyncio.FIRST_COMPLETED)
 
     async def run(self) -> None:
         """Deliver.
@@ -93,7 +114,24 @@ class Delivery(Reader):
         the answer must be cut short.
         """
         await self._ask_origin(range_to_send(self.asked))
-        if isinstance(self._answer, AskWhole) and not self._aborted:
+        await self.conclude()
+
+    def tell(self, cache_status: str) -> None:
+        """Say in the answer what a cache did for it."""
+        self._out.cache_status = cache_status
+
+    def adopt(self, ask: Ask, sent: RangeSpec | None) -> None:
+        """Take over an answer that was asked for in another name; `on_head` comes next.
+
+        `sent` is the range that it was asked for. When it is over, `conclude`.
+        """
+        self._ask = ask
+        self._sent = sent
+
+    async def conclude(self) -> None:
+        """Do what is left when the first answer is over; raises as `run` does."""
+        self._ask = None
+        if isinstance(self._answer, AskWhole) and not self.aborted:
             await self._ask_origin(None)
         match self._answer:
             case Relay() | Part() | NotModified():
@@ -116,7 +154,7 @@ class Delivery(Reader):
         self._check_complete()
 
     def _check_complete(self) -> None:
-        if self._aborted or self.asked.method == "HEAD":
+        if self.aborted or self.asked.method == "HEAD":
             return
         if self._held is not None:
             self._answer_held()
@@ -141,7 +179,7 @@ class Delivery(Reader):
         self._sent = spec
         self._discard = False
         self._ask = self._make_ask(self)
-        if self._aborted:
+        if self.aborted:
             return
         try:
             await self._ask.send(self.asked.method, self._target, fields)
@@ -202,6 +240,7 @@ class Delivery(Reader):
                 self._out.span(self._head, self._answer.span, None)
             waiting = self._out.write(*pieces)
         if cutter.done and self._ask is not None and self._origin_has_more(cutter):
+            self.cut = True
             self._ask.abort()
         return waiting
 
@@ -221,6 +260,7 @@ class Delivery(Reader):
         small = length is not None and length.isdigit() and int(length) <= _WORTH_READING
         if not small and self.asked.method != "HEAD" and head.status not in (204, 304):
             assert self._ask is not None
+            self.cut = True
             self._ask.abort()
 
     # Beginning the answer.
@@ -269,17 +309,17 @@ class Delivery(Reader):
         if self.asked.method == "HEAD":
             return
         held = {"whole": len(parts.spans), "first": 1}.get(parts.source, 0)
-        if held and not self._aborted and not (self._cutter is not None and self._cutter.done):
+        if held and not self.aborted and not (self._cutter is not None and self._cutter.done):
             # What would come next must not stand in the place of what is missing.
             raise OriginBroke("the first answer is incomplete")
         # A 416 says nothing of the version.
         known = Validators.from_headers(self._head.fields.get) if self._head.status != 416 else None
         for index in range(held, len(parts.spans)):
-            if self._aborted:
+            if self.aborted:
                 return
             await self._send_further(parts, index, known)
             known = Validators.from_headers(self._head.fields.get)
-        if self._framing is not None and not self._aborted:
+        if self._framing is not None and not self.aborted:
             waiting = self._out.write(self._framing.tail())
             if waiting is not None:
                 await waiting
@@ -308,7 +348,7 @@ class Delivery(Reader):
         await self._ask_origin(IntRange(span.start, span.stop - 1), condition)
         if wrong:
             raise OriginBroke(wrong[0].reason) if self.begun else BadOrigin(wrong[0].reason)
-        if not self._aborted and not (self._cutter is not None and self._cutter.done):
+        if not self.aborted and not (self._cutter is not None and self._cutter.done):
             raise OriginBroke(f"part {index + 1} is incomplete")
 
 

@@ -27,3 +27,7 @@ class BadOrigin(DeliveryError):
 
 class OriginBroke(DeliveryError):
     """The answer had begun when the origin failed: it must be cut short."""
+
+
+class OnlyIfCached(DeliveryError):
+    """The client wants stored bytes alone, and there are none (504; RFC 9111 section 5.2.1.7)."""

@@ -37,7 +37,7 @@ class Output:
     """One answer: begun once, as one of four kinds, then written to.
 
     `begun` says whether the client has been promised anything, `delivered` how many bytes of a
-    body it was given.
+    body it was given. `age`, in seconds, and `cache_status` tell what a cache did for it.
     """
 
     def __init__(self, sink: Sink, via: str, method: str) -> None:
@@ -47,6 +47,8 @@ class Output:
         self._via = via
         self._head_only = method == "HEAD"
         self._promised: int | None = None
+        self.age: int | None = None
+        self.cache_status: str | None = None
 
     @property
     def missing(self) -> int:
@@ -97,4 +99,12 @@ class Output:
     ) -> None:
         self.begun = True
         self._promised = length
+        if self.age is not None:
+            fields["Age"] = str(self.age)
+        if self.cache_status is not None:
+            # Caches nearer to the origin come first (RFC 9211 section 2).
+            before = fields.get("Cache-Status")
+            fields["Cache-Status"] = (
+                f"{before}, {self.cache_status}" if before else self.cache_status
+            )
         self._sink.begin(status, reason, fields, length, range_text)

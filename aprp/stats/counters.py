@@ -43,6 +43,22 @@ class Count(enum.IntEnum):
     ORIGIN_FAILURES = "connections to origins that could not be opened"
     ORIGIN_TIMEOUTS = "requests to origins given up because no byte of an answer came in time"
     ORIGIN_FAILOVERS = "requests that another origin was asked for because the one before it failed"
+    ORIGIN_SURPLUS = "answers of origins that went on beyond the length they declared"
+    ORIGIN_REJECTED = (
+        "answers of origins refused because they contradicted themselves or the question"
+    )
+    CACHE_HITS = "requests answered from stored bytes alone"
+    CACHE_PARTIAL = "requests answered from stored bytes and from bytes that were fetched"
+    CACHE_MISSES = "requests of which no byte was stored"
+    CACHE_STALE = "requests answered with stored bytes that were no longer fresh"
+    CACHE_PASSES = "requests that the cache has no part in: passed on, the answer not stored"
+    COLLAPSED = "requests that joined a fetch already under way"
+    CACHE_REVALIDATIONS = "questions to origins whether a stored response is still valid"
+    FILL_RESUMES = "fetches for the cache that went on where an origin had broken off"
+    BYTES_FROM_CACHE = "bytes given to clients that had been stored before they were asked for"
+    CACHE_EVICTIONS = "extents removed from the cache to make room for others"
+    CACHE_SLICES_STORED = "slices put into the cache whole"
+    CACHE_SLICES_WRONG = "stored slices dropped because they were no longer what had been stored"
 
 
 _CLASSES = (

@@ -30,6 +30,7 @@ body {
 h1 { margin: 0 0 1rem; font-size: 1.4rem; }
 h1 small { color: var(--soft); font-size: .9rem; font-weight: normal; }
 h2 { margin: 0 0 .4rem; font-size: .95rem; }
+p { margin: 0 0 .4rem; color: var(--soft); font-size: .85rem; overflow-wrap: anywhere; }
 section, .key {
   background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .9rem 1rem;
 }
@@ -79,6 +80,13 @@ $volumes
 <h2>Transfers</h2>
 <table><tbody>
 $transfers
+</tbody></table>
+</section>
+<section>
+<h2>Cache</h2>
+<p>$storing</p>
+<table><tbody>
+$cache
 </tbody></table>
 </section>
 <section>

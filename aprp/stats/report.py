@@ -8,35 +8,10 @@ from html import escape
 from string import Template
 
 from aprp import __version__
+from aprp.stats.cache import CacheReport, Figures, cache_report
 from aprp.stats.counters import Count, Counters
 from aprp.stats.page import PAGE
-
-KB = 1024
-MB = 1024 * KB
-
-
-@dataclass(frozen=True, slots=True)
-class Volume:
-    """A number of bytes in the three units of the Twisted AsyncProxy.
-
-    As in that program, 1 kB is 1024 bytes and 1 MB is 1024 kB.
-    """
-
-    bytes: int
-
-    @property
-    def kb(self) -> float:
-        """The same in kB."""
-        return self.bytes / KB
-
-    @property
-    def mb(self) -> float:
-        """The same in MB."""
-        return self.bytes / MB
-
-    def to_json(self) -> dict[str, float]:
-        """Give the units by name, kB and MB with three decimals."""
-        return {"bytes": self.bytes, "kB": round(self.kb, 3), "MB": round(self.mb, 3)}
+from aprp.stats.units import Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +36,9 @@ class Report:
     origin_failures: int
     origin_timeouts: int
     origin_failovers: int
+    origin_surplus: int
+    origin_rejected: int
+    cache: CacheReport
 
     def to_json(self) -> dict[str, object]:
         """Give the object that /stats answers with."""
@@ -84,12 +62,20 @@ class Report:
                 "failures": self.origin_failures,
                 "timeouts": self.origin_timeouts,
                 "failovers": self.origin_failovers,
+                "surplus": self.origin_surplus,
+                "rejected": self.origin_rejected,
             },
+            "cache": self.cache.to_json(),
         }
 
 
-def report(counters: Counters, now: float, *, version: str = __version__) -> Report:
-    """Read the counters; `now` is of the clock of `Counters.started` (`time.monotonic`)."""
+def report(
+    counters: Counters, now: float, figures: Figures | None = None, *, version: str = __version__
+) -> Report:
+    """Read the counters; `now` is of the clock of `Counters.started` (`time.monotonic`).
+
+    `figures` are those of the cache's directory; None where there is no cache.
+    """
     total = counters.total
     return Report(
         version=version,
@@ -114,6 +100,9 @@ def report(counters: Counters, now: float, *, version: str = __version__) -> Rep
         origin_failures=total(Count.ORIGIN_FAILURES),
         origin_timeouts=total(Count.ORIGIN_TIMEOUTS),
         origin_failovers=total(Count.ORIGIN_FAILOVERS),
+        origin_surplus=total(Count.ORIGIN_SURPLUS),
+        origin_rejected=total(Count.ORIGIN_REJECTED),
+        cache=cache_report(counters, figures),
     )
 
 
@@ -162,14 +151,52 @@ def to_html(report: Report) -> str:
             ("connections that failed", report.origin_failures),
             ("answers not in time", report.origin_timeouts),
             ("turns to another origin", report.origin_failovers),
+            ("answers too long", report.origin_surplus),
+            ("answers refused", report.origin_rejected),
         ),
+        storing=escape(
+            f"Not storing: {report.cache.problem}" if report.cache.problem else "Storing"
+        ),
+        cache=_cache_rows(report.cache),
+    )
+
+
+def _cache_rows(cache: CacheReport) -> str:
+    return "\n".join(
+        (
+            _row(
+                "hit ratio by bytes",
+                f'<data value="{cache.hit_ratio:.4f}">{cache.hit_ratio:.1%}</data>',
+            ),
+            _rows(
+                ("hits", cache.hits),
+                ("partial hits", cache.partial_hits),
+                ("misses", cache.misses),
+                ("passed on", cache.passes),
+                ("stale", cache.stale),
+                ("joined a fetch", cache.collapsed),
+            ),
+            _row("MB from the cache", _decimal(cache.from_cache.mb)),
+            _row("MB stored", _decimal(cache.used.mb)),
+            _row("MB at most", _decimal(cache.size.mb)),
+            _rows(
+                ("objects", cache.objects),
+                ("slices stored", cache.slices_stored),
+                ("slices found wrong", cache.slices_wrong),
+                ("extents removed for room", cache.evictions),
+                ("revalidations", cache.revalidations),
+                ("fetches resumed", cache.resumes),
+            ),
+        )
     )
 
 
 def _rows(*rows: tuple[str, int]) -> str:
-    return "\n".join(
-        f'<tr><th scope="row">{name}</th><td>{_number(count)}</td></tr>' for name, count in rows
-    )
+    return "\n".join(_row(name, _number(count)) for name, count in rows)
+
+
+def _row(name: str, cell: str) -> str:
+    return f'<tr><th scope="row">{name}</th><td>{cell}</td></tr>'
 
 
 def _number(value: int) -> str:

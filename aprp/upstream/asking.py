@@ -11,6 +11,7 @@ from aprp.stats.counters import Count, Counters
 from aprp.upstream.errors import Aborted, FirstByteTimeout, Undelivered
 from aprp.upstream.head import ResponseHead
 from aprp.upstream.origins import Origin, Origins
+from aprp.upstream.receiver import Placer
 from aprp.upstream.request import OriginRequest
 
 
@@ -30,14 +31,21 @@ class Reader(Protocol):
         """`origin` is asked now."""
 
     def on_head(self, head: ResponseHead) -> None:
-        """The head has come; `Ask.abort` may be called if the body is not wanted."""
+        """The head has come.
+
+        `Ask.abort` may be called if the body is not wanted, `Ask.place` if it has a place.
+        """
 
     def on_body(self, view: memoryview) -> "asyncio.Future[None] | None":
         """Take body bytes; their memory is used again when the returned future is done."""
 
 
 class Ask:
-    """One question to the origins: a method, a path with its query, and fields."""
+    """One question to the origins: a method, a path with its query, and fields.
+
+    `origin` is the one that was asked last: the one that answered, if any did. `surplus` is True
+    where it was seen to send more than the body that it had declared.
+    """
 
     def __init__(
         self,
@@ -54,7 +62,19 @@ class Ask:
         self._counters = counters
         self._reader = reader
         self._request: OriginRequest | None = None
+        self._placer: Placer | None = None
         self._aborted = False
+        self.origin: Origin | None = None
+        self.surplus = False
+
+    def place(self, placer: Placer | None) -> None:
+        """Have the body put where `placer` says, in the place of `Reader.on_body`; None: not.
+
+        To be called before `send`, or in `Reader.on_head`; later it is too late.
+        """
+        self._placer = placer
+        if self._request is not None:
+            self._request.placer = placer
 
     def abort(self) -> None:
         """Close the origin's connection; `send` returns."""
@@ -62,19 +82,30 @@ class Ask:
         if self._request is not None:
             self._request.abort()
 
-    async def send(self, method: str, target: str, fields: Mapping[str, str]) -> None:
+    async def send(
+        self,
+        method: str,
+        target: str,
+        fields: Mapping[str, str],
+        *,
+        expects_placement: bool = False,
+        avoid: Origin | None = None,
+    ) -> None:
         """Ask, and return when the response is complete or `abort` was called.
 
-        `fields` go out as they are, after Host. Raises the OriginFailure of the last origin
-        tried; only those that could not be reached are passed over (RFC 9110 section 9.2.2).
+        `fields` go out as they are, after Host. `expects_placement` tells that `on_head` may call
+        `place`: until then little is read. `avoid` is asked after all others that can be reached.
+        Raises the OriginFailure of the last origin tried; only those that could not be reached
+        are passed over (RFC 9110 section 9.2.2). What the placer raises comes out of it, too.
         """
         loop = asyncio.get_running_loop()
-        candidates = self._origins.candidates(loop.time())
+        candidates = self._origins.candidates(loop.time(), avoid)
         last = len(candidates) - 1
         for number, origin in enumerate(candidates):
+            self.origin = origin
             self._reader.on_origin(origin)
             try:
-                await self._send_to(origin, method, target, fields)
+                await self._send_to(origin, method, target, fields, expects_placement)
             except Undelivered:
                 self._counters.add(Count.ORIGIN_FAILURES)
                 self._origins.failed(origin, loop.time())
@@ -89,7 +120,12 @@ class Ask:
             return
 
     async def _send_to(
-        self, origin: Origin, method: str, target: str, fields: Mapping[str, str]
+        self,
+        origin: Origin,
+        method: str,
+        target: str,
+        fields: Mapping[str, str],
+        expects_placement: bool,
     ) -> None:
         if self._aborted:
             return
@@ -105,6 +141,8 @@ class Ask:
             connect_timeout=limits.connect,
             first_byte_timeout=limits.first_byte,
             idle_timeout=limits.idle,
+            placer=self._placer,
+            expects_placement=expects_placement,
         )
         self._counters.add(Count.ORIGIN_REQUESTS)
         try:
@@ -114,3 +152,6 @@ class Ask:
         except asyncio.CancelledError:
             request.abort()
             raise
+        self.surplus = request.surplus
+        if self.surplus:
+            self._counters.add(Count.ORIGIN_SURPLUS)

@@ -18,10 +18,11 @@ from aprp.upstream.buffers import TLS_READ, BufferPool
 from aprp.upstream.connection import OriginConnection
 from aprp.upstream.dial import Endpoint, dial
 from aprp.upstream.errors import OriginClosed
-from aprp.upstream.fetch import Fetch, StreamFetch
+from aprp.upstream.fetch import Fetch
 from aprp.upstream.generic import GenericFetch
 from aprp.upstream.pool import Pool, Ticket
 from aprp.upstream.request import OriginRequest
+from aprp.upstream.stream import StreamFetch
 
 
 class OriginEvents:
@@ -99,8 +100,7 @@ class OriginClient(AsyncHTTPClient):
         for task in list(self._tasks):
             task.cancel()
         for connection in list(self._connections):
-            if connection.transport is not None:
-                connection.transport.abort()
+            connection.abort()
         self.pool.drain()
         if self._own_resolver:
             self.resolver.close()

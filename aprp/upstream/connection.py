@@ -1,80 +1,65 @@
 """One connection to an origin: requests out, response heads and body bytes in.
 
 The kernel writes into a buffer on loan; body bytes are handed on as memoryviews of it, and the
-next read waits until the receiver has done with them. That wait is the back-pressure.
+next read waits until the receiver has done with them. That wait is the back-pressure. A receiver
+that has a `Placer` gets the body where it says: the kernel writes it there, except for chunked and
+TLS bodies and what came together with the head, which are copied.
 """
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Protocol, cast
+from typing import Final
 
-from aprp.semantics.framing import ChunkedDecoder, Delimiter, FramingError, response_framing
+from aprp.semantics.framing import FramingError
+from aprp.upstream.body import Beyond, Body
 from aprp.upstream.buffers import BufferPool, Inbox
-from aprp.upstream.errors import BadResponse, HeadTooLarge, OriginClosed, OriginFailure
-from aprp.upstream.head import ResponseHead, parse_head
+from aprp.upstream.errors import BadResponse, OriginClosed, OriginFailure
+from aprp.upstream.head import take_head
+from aprp.upstream.receiver import Placer, Receiver
+from aprp.upstream.wire import Wire
 
 MAX_INTERIM_RESPONSES: Final = 10
 
 # A client that needs longer than this for a buffer, in seconds, gets small ones.
 SLOW_CLIENT: Final = 0.05
 
-
-class Receiver(Protocol):
-    """Who asked, and takes what comes."""
-
-    method: str
-
-    def on_interim(self, head: ResponseHead) -> None:
-        """A 1xx response came; the final one follows."""
-
-    def on_head(self, head: ResponseHead, length: int | Delimiter) -> None:
-        """The head of the final response came, and how its body is delimited."""
-
-    def on_data(self, view: memoryview) -> "asyncio.Future[None] | None":
-        """Take body bytes; the view is valid until the returned future is done."""
-
-    def on_end(self, reusable: bool) -> None:
-        """The response is complete and its last bytes are taken."""
-
-    def on_failure(self, error: Exception) -> None:
-        """There will be no more of this response."""
+# What is read at once, in bytes, while a head is awaited whose body has a place of its own.
+HEAD_ROOM: Final = 8192
 
 
-class OriginConnection(asyncio.BufferedProtocol):
+class OriginConnection(Wire):
     """A connection that carries one exchange at a time and can be kept for the next.
 
     `bytes_seen` tells whether any byte of the current response has come: a kept connection that
-    ends before the first was closed while idle, and the request may be sent again. `tcp` is what
-    lies below a TLS transport: pausing has to begin there, because a TLS layer that is paused
-    alone reads on, and drops what it holds when the connection ends.
+    ends before the first was closed while idle, and the request may be sent again. `surplus` tells
+    whether the origin was seen to go on beyond the end of the last response.
     """
 
     def __init__(
         self, buffers: BufferPool, max_head: int, closed: Callable[["OriginConnection"], None]
     ) -> None:
         """`max_head` bounds a response head in bytes; `closed` is called when it is gone."""
+        super().__init__()
         self.max_head = max_head
         self.closed_callback = closed
-        self.transport: asyncio.Transport | None = None
-        self.tcp: asyncio.Transport | None = None
-        self.loop = asyncio.get_running_loop()
         self.receiver: Receiver | None = None
         self.bytes_seen = False
-        self.last_activity = 0.0
         self.idle_since = 0.0
         self.served = 0
+        self.surplus = False
         self._inbox = Inbox(buffers)
-        self._in_body = False
-        self._remaining = 0
-        self._chunked: ChunkedDecoder | None = None
-        self._until_close = False
-        self._keep_alive = False
+        self._body: Body | None = None
+        self._placer: Placer | None = None
+        # The kernel may write to where the placer says; it has been told to; that is asked now.
+        self._direct = False
+        self._lent = False
+        self._asking = False
+        self._short = False
         self._interim = 0
         self._eof = False
         self._gone = False
         self._walking = False
         self._waiting: asyncio.Future[None] | None = None
-        self._resume_writing: asyncio.Future[None] | None = None
 
     # What the owner does.
 
@@ -83,58 +68,77 @@ class OriginConnection(asyncio.BufferedProtocol):
         assert self.transport is not None and self.receiver is None
         self.receiver = receiver
         self.bytes_seen = False
+        self.surplus = False
+        # TLS layers need to get rid of all they hold.
+        self._short = receiver.expects_placement and self.tcp is None
         self._inbox.slow_down()
         self._interim = 0
         self.last_activity = self.loop.time()
         self.transport.write(request)
-
-    def write(self, data: bytes | memoryview) -> "asyncio.Future[None] | None":
-        """Send bytes of a request body; the future, if any, is done when more are welcome."""
-        if self.transport is None or self.transport.is_closing():
-            raise OriginClosed("Connection closed")
-        self.transport.write(data)
-        self.last_activity = self.loop.time()
-        return self._resume_writing
 
     @property
     def paused(self) -> bool:
         """Whether reading waits for the receiver."""
         return self._waiting is not None
 
-    @property
-    def usable(self) -> bool:
-        """Whether another request can be sent."""
-        return self.transport is not None and not self.transport.is_closing()
-
     def abort(self) -> None:
         """Close at once; the receiver hears nothing more."""
         self.receiver = None
+        self._place_no_more()
         if self._waiting is None and not self._walking:
             self._inbox.clear()
-        if self.transport is not None:
+        if self.transport is None:
+            return
+        if self._asking:
+            # uvloop does not bear the end of a transport in the middle of `get_buffer`.
+            self.loop.call_soon(self.transport.abort)
+        else:
             self.transport.abort()
 
     # asyncio.BufferedProtocol
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection stands."""
-        # uvloop's transports are no subclasses of asyncio's.
-        self.transport = cast(asyncio.Transport, transport)
-
-    def secured(self, transport: asyncio.BaseTransport) -> None:
-        """TLS stands on top of the connection."""
-        self.tcp = self.transport
-        self.transport = cast(asyncio.Transport, transport)
-
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Lend the kernel the free part of a buffer."""
-        return self._inbox.nowhere() if self.receiver is None else self._inbox.space()
+        """Lend the kernel the free part of a buffer, or the place of the body's next bytes."""
+        if self.receiver is None:
+            return self._inbox.nowhere()
+        # Without TLS nothing comes while the receiver is waited for; if it does, it is kept.
+        if self._direct and self._waiting is None and self._inbox.empty:
+            return self._lend()
+        space = self._inbox.space()
+        return space[:HEAD_ROOM] if self._short else space
+
+    def _lend(self) -> memoryview:
+        assert self._placer is not None and self._body is not None
+        room = self._room(self._placer)
+        if room is None:
+            return self._inbox.nowhere()
+        self._lent = True
+        # What goes on beyond the body stays in the socket.
+        return room if self._body.until_close else room[: self._body.remaining]
+
+    def _room(self, placer: Placer) -> memoryview | None:
+        """Ask where the next body bytes belong; None where the response has ended in that."""
+        self._asking = True
+        try:
+            room = placer.space()
+            if room.readonly or not len(room):
+                raise ValueError("a placer has to give room for at least one byte, writable")
+        except Exception as error:
+            self._fail(error)
+            return None
+        finally:
+            self._asking = False
+        return None if self.receiver is None else room
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what the kernel wrote."""
         if self.receiver is None:
             # An idle connection has nothing to say; what it says is not an answer.
             self.abort()
+            return
+        if self._lent:
+            self._lent = False
+            self._take_placed(nbytes)
             return
         self._inbox.put(nbytes)
         self.bytes_seen = True
@@ -155,10 +159,8 @@ class OriginConnection(asyncio.BufferedProtocol):
         if self._gone:
             return
         self._gone = True
-        self.transport = self.tcp = None
+        self.unwired()
         self._eof = self._eof and exc is None
-        if self._resume_writing is not None and not self._resume_writing.done():
-            self._resume_writing.set_result(None)
         self.closed_callback(self)
         if self._waiting is None:
             self._inbox.clear()
@@ -167,22 +169,13 @@ class OriginConnection(asyncio.BufferedProtocol):
     def _ended(self, cause: str) -> None:
         """Tell the receiver that nothing more comes: the end of the body, or a failure."""
         receiver, self.receiver = self.receiver, None
+        self._place_no_more()
         if receiver is None:
             return
-        if self._in_body and self._until_close and self._eof:
+        if self._body is not None and self._body.until_close and self._eof:
             receiver.on_end(False)
         else:
             receiver.on_failure(OriginClosed(cause))
-
-    def pause_writing(self) -> None:
-        """The send buffer is full."""
-        self._resume_writing = self.loop.create_future()
-
-    def resume_writing(self) -> None:
-        """The send buffer has room."""
-        waiting, self._resume_writing = self._resume_writing, None
-        if waiting is not None and not waiting.done():
-            waiting.set_result(None)
 
     # The walk over what has come.
 
@@ -209,67 +202,62 @@ class OriginConnection(asyncio.BufferedProtocol):
             return False
         if inbox.empty:
             return inbox.next()
-        if not self._in_body:
+        body, placer = self._body, self._placer
+        if body is None:
             return self._take_head(receiver)
-        begin, end = inbox.position, inbox.end
-        if self._chunked is not None:
-            begin, end = self._chunked.step(inbox.view, begin, end)
-        elif not self._until_close:
-            end = min(end, begin + self._remaining)
-            self._remaining -= end - begin
-        inbox.position = end
-        if end > begin:
-            waiting = receiver.on_data(inbox.view[begin:end])
-            if waiting is not None and not _is_taken(waiting):
-                self._wait(waiting)
-                return False
-        if self._over and self.receiver is not None:
+        if placer is not None:
+            waiting = self._copy(placer, body)
+        else:
+            view = body.next(inbox)
+            waiting = receiver.on_data(view) if view else None
+        if waiting is not None and not _is_taken(waiting):
+            self._wait(waiting)
+            return False
+        if body.over and self.receiver is not None:
             self._finish(receiver)
             return False
         return True
 
-    @property
-    def _over(self) -> bool:
-        """Whether the whole body has been walked over."""
-        if self._chunked is not None:
-            return self._chunked.finished
-        return self._remaining == 0 and not self._until_close
+    def _copy(self, placer: Placer, body: Body) -> "asyncio.Future[None] | None":
+        """Put the next body bytes of the inbox where they belong."""
+        room = self._room(placer) if body.find(self._inbox) else None
+        return None if room is None else placer.placed(body.copy(self._inbox, room))
+
+    def _take_placed(self, count: int) -> None:
+        """Go on behind body bytes that the kernel wrote to their place."""
+        receiver, placer, body = self.receiver, self._placer, self._body
+        assert receiver is not None and placer is not None and body is not None
+        self.last_activity = self.loop.time()
+        body.received(count)
+        waiting = placer.placed(count)
+        if waiting is not None and not _is_taken(waiting):
+            self._wait(waiting)
+        elif body.over and self.receiver is not None:
+            self._finish(receiver)
+
+    def _place_no_more(self) -> None:
+        self._placer = None
+        self._direct = False
 
     def _take_head(self, receiver: Receiver) -> bool:
-        inbox = self._inbox
-        data, begin, end = inbox.data, inbox.position, inbox.end
-        stop = data.find(b"\r\n\r\n", begin, end)
-        if stop < 0 and data.find(b"\n\n", begin, end) >= 0:
-            raise BadResponse("line feed without carriage return in the response head")
-        stop = stop + 4 if stop >= 0 else end
-        if stop - begin > self.max_head:
-            raise HeadTooLarge(f"delimiter not found within {self.max_head} bytes")
-        if data[stop - 4 : stop] != b"\r\n\r\n":
+        head = take_head(self._inbox, self.max_head)
+        if head is None:
             return False
-        head = parse_head(bytes(inbox.view[begin:stop]))
-        inbox.position = stop
-        fields = head.fields
-        length = response_framing(
-            receiver.method,
-            head.status,
-            fields.getlist("Content-Length"),
-            fields.getlist("Transfer-Encoding"),
-        )
+        body = Body(receiver.method, head)
         if head.status < 200:
             self._interim += 1
             if self._interim > MAX_INTERIM_RESPONSES:
                 raise BadResponse("Too many 1xx responses")
             receiver.on_interim(head)
             return True
-        self._in_body = True
-        # RFC 9112 section 6.1: in HTTP/1.0 a transfer coding makes the framing doubtful.
-        doubtful = length is Delimiter.CHUNKED and head.version == "HTTP/1.0"
-        self._keep_alive = head.keep_alive and not doubtful
-        self._until_close = length is Delimiter.CLOSE
-        self._chunked = ChunkedDecoder() if length is Delimiter.CHUNKED else None
-        self._remaining = length if isinstance(length, int) else 0
-        receiver.on_head(head, length)
-        if length == 0 and self.receiver is not None:
+        self._body = body
+        self._short = False
+        receiver.on_head(head, body.length)
+        if self.receiver is None:
+            return True
+        self._placer = receiver.placer
+        self._direct = self._placer is not None and self.tcp is None and body.plain
+        if body.over:
             self._finish(receiver)
             return False
         return True
@@ -278,9 +266,7 @@ class OriginConnection(asyncio.BufferedProtocol):
         """Read no more until the receiver has taken what it got."""
         self._waiting = waiting
         self._inbox.held = True
-        below = self.tcp or self.transport
-        if below is not None and not below.is_closing():
-            below.pause_reading()
+        self.pause_reading()
         waiting.add_done_callback(self._resume)
 
     def _resume(self, waiting: "asyncio.Future[None]") -> None:
@@ -298,31 +284,37 @@ class OriginConnection(asyncio.BufferedProtocol):
         if now - self.last_activity > SLOW_CLIENT:
             self._inbox.slow_down()
         self.last_activity = now
-        if self._over:
+        if self._body is not None and self._body.over:
             self._finish(receiver)
         else:
             self._advance()
-        if self._waiting is not None:
-            return
-        below = self.tcp or self.transport
-        if below is None:
+        if self._waiting is None and not self.resume_reading():
             self._inbox.clear()
             self._ended("Connection closed")
-        elif not below.is_closing():
-            below.resume_reading()
 
     def _finish(self, receiver: Receiver) -> None:
         """The response is complete: the connection is free, if nothing is odd about it."""
-        surplus = not self._inbox.empty or self._inbox.next()
-        reusable = self._keep_alive and not self._until_close and not surplus and self.usable
+        beyond = self._beyond()
+        self.surplus = beyond is Beyond.BYTES
+        keep_alive = self._body is not None and self._body.keep_alive
+        reusable = keep_alive and beyond is Beyond.NOTHING and self.usable
         self._inbox.clear()
-        self._in_body = False
-        self._chunked = None
+        self._body = None
+        self._place_no_more()
         self.receiver = None
         self.served += 1
         if not reusable and self.transport is not None:
             self.transport.abort()
         receiver.on_end(reusable)
+
+    def _beyond(self) -> Beyond:
+        """What came behind the end of the response."""
+        if not self._inbox.empty or self._inbox.next():
+            return Beyond.BYTES
+        # Bytes that would have come into the inbox were left in the socket.
+        if self._placer is None or self.tcp is not None:
+            return Beyond.NOTHING
+        return self.look_beyond()
 
     def _fail(self, error: Exception) -> None:
         receiver = self.receiver

@@ -2,36 +2,25 @@
 
 A fetch waits for its slot, takes an idle connection or opens one, sends, and hands on what
 comes. A request that a kept connection did not answer with a single byte is sent once more on
-a new connection (RFC 9112 section 9.3.1). `StreamFetch` is for the proxy's own requests;
-`aprp.upstream.generic` has the one for all others.
+a new connection (RFC 9112 section 9.3.1). `aprp.upstream.stream` has the fetch of the proxy's own
+requests, `aprp.upstream.generic` the one of all others.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tornado.httpclient import HTTPResponse
-from tornado.httputil import HTTPHeaders
-
 from aprp.semantics.framing import Delimiter
 from aprp.upstream.connection import OriginConnection
 from aprp.upstream.dial import Endpoint
-from aprp.upstream.errors import (
-    Aborted,
-    FirstByteTimeout,
-    IdleTimeout,
-    OriginClosed,
-    Overloaded,
-)
+from aprp.upstream.errors import Aborted, OriginClosed, Overloaded
 from aprp.upstream.head import ResponseHead
 from aprp.upstream.pool import Ticket
-from aprp.upstream.request import OriginRequest
+from aprp.upstream.receiver import Placer
 
 if TYPE_CHECKING:
     from aprp.upstream.client import OriginClient
 
-# The head went to `on_head`.
-_NO_HEADERS = HTTPHeaders()
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
 
@@ -127,7 +116,17 @@ class Fetch:
         self.arm()
         self.after_head()
 
-    # What the connection tells (`aprp.upstream.connection.Receiver`).
+    # What the connection tells (`aprp.upstream.receiver.Receiver`).
+
+    @property
+    def expects_placement(self) -> bool:
+        """Whether `placer` may be there when the head has come."""
+        return False
+
+    @property
+    def placer(self) -> Placer | None:
+        """Who takes the body in the place of `on_data`."""
+        return None
 
     def on_interim(self, head: ResponseHead) -> None:
         """A 1xx response came."""
@@ -199,96 +198,3 @@ class Fetch:
             ticket.left = True
         else:
             self.client.leave()
-
-
-class StreamFetch(Fetch):
-    """The fetch of an `OriginRequest`: head and body go on as they come, nothing is kept."""
-
-    def __init__(
-        self,
-        client: "OriginClient",
-        request: OriginRequest,
-        future: "asyncio.Future[HTTPResponse]",
-    ) -> None:
-        """`future` gets a response without a body, or the exception."""
-        super().__init__(client, request.method)
-        self._request = request
-        self._future = future
-        self._sent = 0.0
-        self.endpoint = request.endpoint
-        request.running = self
-
-    def start(self) -> None:
-        """Send the request as soon as a slot is free."""
-        try:
-            self.request_head = self._request.to_bytes()
-        except ValueError as error:
-            self.over = True
-            self._future.set_exception(error)
-            return
-        self.begin()
-
-    @property
-    def connect_limit(self) -> float | None:
-        """The request's connect timeout."""
-        return self._request.connect_timeout
-
-    def arm(self) -> None:
-        """Wait for the head."""
-        self._sent = self.client.loop.time()
-        self.set_timer(self._request.first_byte_timeout, self._check)
-
-    def _check(self) -> None:
-        """One timer for both limits, set anew when it fires: most fetches are over before."""
-        self._timer = None
-        connection = self.connection
-        if connection is None:
-            return
-        request = self._request
-        if self.head is None:
-            # A head that trickles in is late, too.
-            limit, since = request.first_byte_timeout, self._sent
-        else:
-            limit, since = request.idle_timeout, connection.last_activity
-        left = limit if connection.paused else since + limit - self.client.loop.time()
-        if left > 0.001:
-            self.set_timer(left, self._check)
-        elif self.head is None:
-            self.end(FirstByteTimeout(f"no answer within {limit:g} s"))
-        else:
-            self.end(IdleTimeout(f"no bytes for {limit:g} s"))
-
-    def on_head(self, head: ResponseHead, length: int | Delimiter) -> None:
-        """Hand the head on."""
-        self.head = head
-        request = self._request
-        if request.idle_timeout < request.first_byte_timeout:
-            self.stop_timer()
-            self.set_timer(request.idle_timeout, self._check)
-        try:
-            request.on_head(head)
-        except Exception as error:
-            self.end(error)
-
-    def on_data(self, view: memoryview) -> "asyncio.Future[None] | None":
-        """Hand body bytes on."""
-        self.client.events.received(len(view))
-        try:
-            return self._request.on_body(view)
-        except Exception as error:
-            self.end(error)
-            return None
-
-    def ended(self, error: Exception | None) -> None:
-        """Tell whoever awaits."""
-        self._request.running = None
-        future = self._future
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            assert self.head is not None
-            future.set_result(
-                HTTPResponse(self._request, self.head.status, _NO_HEADERS, reason=self.head.reason)
-            )

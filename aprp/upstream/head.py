@@ -10,7 +10,8 @@ import httptools
 
 from aprp.semantics.framing import FramingError, response_framing
 from aprp.semantics.headers import Fields
-from aprp.upstream.errors import BadResponse
+from aprp.upstream.buffers import Inbox
+from aprp.upstream.errors import BadResponse, HeadTooLarge
 
 _LENGTH_LINE = re.compile(rb"content-length:[ \t]*([^\r\n]*?)[ \t]*\r\n", re.IGNORECASE)
 _CODING_LINE = re.compile(rb"transfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r\n", re.IGNORECASE)
@@ -56,6 +57,25 @@ def head_of_lines(lines: list[str]) -> ResponseHead:
         fields.append((name, value.strip()))
     keep_alive = _keeps_alive(version.removeprefix("HTTP/"), fields)
     return ResponseHead(version, int(status), reason, Fields(fields), keep_alive)
+
+
+def take_head(inbox: Inbox, limit: int) -> ResponseHead | None:
+    """Take a head from the front of what has come; None where its end is still to come.
+
+    Raises HeadTooLarge for more than `limit` bytes, and BadResponse as `parse_head` does.
+    """
+    data, begin, end = inbox.data, inbox.position, inbox.end
+    stop = data.find(b"\r\n\r\n", begin, end)
+    if stop < 0 and data.find(b"\n\n", begin, end) >= 0:
+        raise BadResponse("line feed without carriage return in the response head")
+    stop = stop + 4 if stop >= 0 else end
+    if stop - begin > limit:
+        raise HeadTooLarge(f"delimiter not found within {limit} bytes")
+    if data[stop - 4 : stop] != b"\r\n\r\n":
+        return None
+    head = parse_head(bytes(inbox.view[begin:stop]))
+    inbox.position = stop
+    return head
 
 
 def parse_head(data: bytes) -> ResponseHead:

@@ -47,14 +47,18 @@ class Origins:
         self.retry_after = retry_after
         self._down_until: dict[Origin, float] = {}
 
-    def candidates(self, now: float) -> Sequence[Origin]:
-        """The origins to try, in order; `now` is in seconds of any steady clock."""
-        if not self._down_until:
+    def candidates(self, now: float, avoid: Origin | None = None) -> Sequence[Origin]:
+        """The origins to try, in order; `now` is in seconds of any steady clock.
+
+        `avoid` has failed in another way than by not being reached, just now and for the caller
+        alone: it is tried after the others, but before those that could not be reached.
+        """
+        if not self._down_until and avoid is None:
             return self.origins
         for origin, until in list(self._down_until.items()):
             if until <= now:
                 del self._down_until[origin]
-        return sorted(self.origins, key=lambda origin: origin in self._down_until)
+        return sorted(self.origins, key=lambda o: (o in self._down_until, o == avoid))
 
     def failed(self, origin: Origin, now: float) -> None:
         """Note that an origin could not be reached."""

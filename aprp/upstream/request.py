@@ -1,7 +1,7 @@
 """The proxy's own requests to origins: what `AsyncHTTPClient.fetch` takes, lean and streamed."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from tornado.httpclient import HTTPRequest
@@ -9,11 +9,12 @@ from tornado.httpclient import HTTPRequest
 from aprp.semantics.headers import head_bytes
 from aprp.upstream.dial import Endpoint
 from aprp.upstream.head import ResponseHead, head_of_lines
+from aprp.upstream.receiver import Placer
 
 if TYPE_CHECKING:
     import asyncio
 
-    from aprp.upstream.fetch import StreamFetch
+    from aprp.upstream.stream import StreamFetch
 
 _TARGET: Final = re.compile(r"[!-~\x80-\xff]+")
 
@@ -26,6 +27,11 @@ class OriginRequest(HTTPRequest):
     answer, and on silence in the middle of the body while this side is ready to read. `abort`
     ends the fetch. Any AsyncHTTPClient can fetch it; the project's own leaves out the detour
     over `header_callback`.
+
+    Where there is a `placer` when `on_head` has returned, it takes the body and `on_body` is not
+    called; `on_head` may set and clear it, and later changes come too late. `expects_placement`
+    says beforehand that there may be one. `surplus` becomes True where the origin was seen to send
+    more than the body that it had declared: the fetch ends well, and its connection is closed.
     """
 
     def __init__(
@@ -40,13 +46,14 @@ class OriginRequest(HTTPRequest):
         connect_timeout: float,
         first_byte_timeout: float,
         idle_timeout: float,
+        placer: Placer | None = None,
+        expects_placement: bool = False,
     ) -> None:
         """`headers` go out as they are; Host is among them."""
         super().__init__(
             url,
             method=method,
             headers=cast(dict[str, str], headers),
-            streaming_callback=cast(Any, on_body),
             connect_timeout=connect_timeout,
             request_timeout=0,
             follow_redirects=False,
@@ -59,6 +66,9 @@ class OriginRequest(HTTPRequest):
         self.on_body = on_body
         self.first_byte_timeout = first_byte_timeout
         self.idle_timeout = idle_timeout
+        self.placer = placer
+        self.expects_placement = expects_placement or placer is not None
+        self.surplus = False
         self.running: StreamFetch | None = None
         self._lines: list[str] = []
 
@@ -69,6 +79,15 @@ class OriginRequest(HTTPRequest):
 
     @header_callback.setter
     def header_callback(self, value: object) -> None:
+        """HTTPRequest sets what it was given: nothing."""
+
+    @property
+    def streaming_callback(self) -> Callable[[bytes | memoryview], Any]:
+        """What other clients hand body bytes to."""
+        return self._on_piece
+
+    @streaming_callback.setter
+    def streaming_callback(self, value: object) -> None:
         """HTTPRequest sets what it was given: nothing."""
 
     def abort(self) -> None:
@@ -88,6 +107,25 @@ class OriginRequest(HTTPRequest):
         else:
             lines, self._lines = self._lines, []
             self.on_head(head_of_lines(lines))
+
+    def _on_piece(
+        self, piece: bytes | memoryview
+    ) -> "asyncio.Future[None] | Coroutine[Any, Any, None] | None":
+        """Take body bytes, as `streaming_callback` has it."""
+        if self.placer is not None:
+            return _place(self.placer, memoryview(piece))
+        return self.on_body(cast(memoryview, piece))
+
+
+async def _place(placer: Placer, view: memoryview) -> None:
+    while view:
+        room = placer.space()
+        count = min(len(room), len(view))
+        room[:count] = view[:count]
+        view = view[count:]
+        waiting = placer.placed(count)
+        if waiting is not None:
+            await waiting
 
 
 def request_head(method: str, target: str, pairs: list[tuple[str, str]]) -> bytes:

@@ -123,7 +123,7 @@ class ContractCase(AsyncHTTPTestCase):
         super().setUp()
 
     def tearDown(self) -> None:
-        self.app.close()
+        self.io_loop.run_sync(self.app.close)
         super().tearDown()
 
     @property
@@ -133,7 +133,12 @@ class ContractCase(AsyncHTTPTestCase):
         return self._app
 
     def get_app(self) -> Any:
-        given = {"UPSTREAM": ["http://origin.test"], "LOG_FILE": None, **self.options}
+        given = {
+            "UPSTREAM": ["http://origin.test"],
+            "LOG_FILE": None,
+            "CACHE_SIZE": 0,
+            **self.options,
+        }
         return make_app(Settings(**given))
 
     def get_http_client(self) -> AsyncHTTPClient:

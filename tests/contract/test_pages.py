@@ -100,7 +100,7 @@ class PagesTest(ContractCase):
                 with self.subTest(method=method, path=path):
                     response = self.ask(path, method=method)
                     self.assertIn(method, self.problem(response, 405)["detail"])
-                    self.assertEqual(response.headers["Allow"], "GET, HEAD, OPTIONS")
+                    self.assertEqual(response.headers["Allow"], "GET, HEAD, OPTIONS, PURGE")
         self.assertEqual(self.origin.requests, [])
 
     def test_a_body_that_has_no_meaning(self) -> None:
@@ -110,7 +110,7 @@ class PagesTest(ContractCase):
     def test_options(self) -> None:
         response = self.ask("/film.mp4", method="OPTIONS")
         self.assertEqual((response.code, response.body), (204, b""))
-        self.assertEqual(response.headers["Allow"], "GET, HEAD, OPTIONS")
+        self.assertEqual(response.headers["Allow"], "GET, HEAD, OPTIONS, PURGE")
         self.assertNotIn("Access-Control-Allow-Origin", response.headers)
         self.assertNotIn("Content-Length", response.headers)
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e import servers
 from tests.e2e.content import write_files, write_huge
+from tests.e2e.fault_origin import FaultOrigin
 from tests.e2e.scripted import ScriptedOrigin
 from tests.e2e.servers import Proxy, StartProxy
 from tests.e2e.slow_reader import SlowReader
@@ -72,11 +73,11 @@ def proxy(nginx: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prox
         yield started
 
 
-@pytest.fixture(scope="session", params=["nginx", "http.server", "embedded"])
+@pytest.fixture(scope="session", params=["nginx", "http.server", "embedded", "cached"])
 def any_proxy(
     request: pytest.FixtureRequest, files: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Proxy]:
-    """Proxies before origins of each kind, one after the other."""
+    """Proxies before origins of each kind, and one with a cache, one after the other."""
     if request.param == "nginx":
         yield request.getfixturevalue("proxy")
         return
@@ -84,7 +85,9 @@ def any_proxy(
     flags = ["--upstream", "embedded", "--media-dir", str(files)]
     if request.param == "http.server":
         flags = ["--upstream", request.getfixturevalue("http_server")]
-    with Proxy(directory, *flags) as started:
+    if request.param == "cached":
+        flags = ["--upstream", request.getfixturevalue("nginx")]
+    with Proxy(directory, *flags, cache=request.param == "cached") as started:
         yield started
 
 
@@ -117,8 +120,34 @@ def start_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartProxy
     """Start a proxy with flags and APRP_ variables of its own; it is stopped after the test."""
     with ExitStack() as stack:
 
-        def start(*flags: str, **environ: str) -> Proxy:
+        def start(*flags: str, cache: bool | Path = False, **environ: str) -> Proxy:
             directory = tmp_path_factory.mktemp("proxy")
-            return stack.enter_context(Proxy(directory, *flags, **environ))
+            return stack.enter_context(Proxy(directory, *flags, cache=cache, **environ))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def shared_fault_origin() -> Iterator[FaultOrigin]:
+    """The origin behind `cached_proxy`; tests take `source`."""
+    origin = FaultOrigin()
+    yield origin
+    origin.go_away()
+
+
+@pytest.fixture
+def source(shared_fault_origin: FaultOrigin) -> Iterator[FaultOrigin]:
+    """An origin of large files and planned faults; one of its own makes the test fail."""
+    yield shared_fault_origin
+    shared_fault_origin.check()
+
+
+@pytest.fixture(scope="session")
+def cached_proxy(
+    shared_fault_origin: FaultOrigin, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """A proxy with a cache before `source`; it reads nothing ahead: bytes can be counted."""
+    directory = tmp_path_factory.mktemp("proxy")
+    flags = ("--upstream", shared_fault_origin.url, "--read-ahead", "0")
+    with Proxy(directory, *flags, cache=True) as started:
+        yield started

@@ -218,7 +218,7 @@ class ScriptedOrigin:
                         return
                     held += piece
                 data, held = held.split(b"\r\n\r\n", 1)
-                peer = Peer(sock, _parse(data + b"\r\n\r\n", number))
+                peer = Peer(sock, parse_request(data + b"\r\n\r\n", number))
                 self.requests.append(peer.request)
                 script = self._scripts.get(peer.request.target.partition("?")[0])
                 if script is None:
@@ -231,7 +231,8 @@ class ScriptedOrigin:
             self._open.discard(sock)
 
 
-def _parse(data: bytes, number: int) -> Request:
+def parse_request(data: bytes, number: int) -> Request:
+    """Read a request's head."""
     first, *lines = data.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     method, target, version = first.split(" ")
     assert version == "HTTP/1.1", first

@@ -1,6 +1,8 @@
 """The servers of the tests: aprp itself, and nginx and Python's http.server as origins."""
 
 import json
+import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +12,7 @@ from typing import Any
 
 from tests.e2e.clients import Reply, fetch
 from tests.e2e.content import PROJECT
-from tests.e2e.programs import Program, children, environment, require, wait_until
+from tests.e2e.programs import Program, children, environment, require, state, wait_until
 
 _NGINX_CONF = """\
 daemon off;
@@ -77,13 +79,22 @@ class Proxy(Program):
 
     Its log goes to `directory` in JSON. At the end of the `with` block the exit code must be the
     one of a clean stop and no traceback may have been logged, unless `expect_faults` is called.
+
+    `cache` is off where a test counts what the origin is asked, True for a new cache below
+    `directory`, or the directory of a cache that another proxy has left.
     """
 
-    def __init__(self, directory: Path, *flags: str, **environ: str) -> None:
+    def __init__(
+        self, directory: Path, *flags: str, cache: bool | Path = False, **environ: str
+    ) -> None:
         self.log_file = directory / "aprp.log"
+        self.cache_dir = cache if isinstance(cache, Path) else directory / "cache"
         self._faults_expected = False
         given = {"APRP_SETTINGS": "settings.base", "APRP_ADDRESS": "127.0.0.1"}
+        given |= {"APRP_CACHE_DIR": str(self.cache_dir)} if cache else {"APRP_CACHE_SIZE": "0"}
         given |= {"APRP_LOG_FILE": str(self.log_file), "APRP_LOG_FORMAT": "json"}
+        # Lines are looked for as soon as an answer is read.
+        given["APRP_LOG_DELAY"] = "0"
         # What a test leaves under way is not to hold up the stop.
         given |= {"APRP_DRAIN_TIMEOUT": "0.2"} | environ
         command = (sys.executable, str(PROJECT / "runserver.py"), "--port", "0", *flags)
@@ -169,4 +180,28 @@ class Proxy(Program):
 
 
 StartProxy = Callable[..., Proxy]
-"""Starts a proxy with the flags and the APRP_ variables that it is given."""
+"""Starts a proxy with the flags and the APRP_ variables that it is given, and with `cache`."""
+
+
+def wait_replaced(proxy: Proxy, victim: int) -> None:
+    """Wait until another worker has taken the place of one that was killed."""
+
+    def replaced() -> bool:
+        workers = proxy.workers()
+        return len(workers) == 2 and victim not in workers
+
+    wait_until(replaced, "another worker takes its place")
+
+
+@contextmanager
+def only(proxy: Proxy, worker: int) -> Iterator[None]:
+    """Let one worker take all connections: the others stand still."""
+    others = [pid for pid in proxy.workers() if pid != worker]
+    for pid in others:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: all(state(pid) == "T" for pid in others), "the others stand still")
+        yield
+    finally:
+        for pid in others:
+            os.kill(pid, signal.SIGCONT)

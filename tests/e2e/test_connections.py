@@ -150,7 +150,7 @@ def test_a_method_that_is_not_supported_is_told_before_its_large_body(
     data = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
     (reply,) = send_raw(scripted_proxy.port, data.encode() + bytes(1000000))
     assert (reply.status, reply.get("Connection")) == (405, "close")
-    assert reply.get("Allow") == "GET, HEAD, OPTIONS"
+    assert reply.get("Allow") == "GET, HEAD, OPTIONS, PURGE"
 
 
 def test_a_client_that_asks_before_it_sends_a_body(

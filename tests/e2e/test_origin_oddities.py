@@ -219,4 +219,6 @@ def test_a_connection_is_used_again(origin: ScriptedOrigin, start_proxy: StartPr
         "failures": 0,
         "timeouts": 0,
         "failovers": 0,
+        "surplus": 0,
+        "rejected": 0,
     }

@@ -212,3 +212,17 @@ def test_no_access_log(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
     proxy = start_proxy("--upstream", origin.url, "--no-access-log")
     assert proxy.get("/status").status == 200
     assert proxy.log() == ""
+
+
+def test_lines_that_wait_are_written_in_time_and_at_the_stop(
+    origin: ScriptedOrigin, start_proxy: StartProxy
+) -> None:
+    path = origin.plays(serves(FILM))
+    soon = start_proxy("--upstream", origin.url, APRP_LOG_DELAY="50ms")
+    assert soon.get(path).body == FILM
+    assert soon.wait_access_line(path)["sent"] == SIZE
+    late = start_proxy("--upstream", origin.url, "--workers", "2", APRP_LOG_DELAY="1h")
+    for _ in range(5):
+        assert late.get(path, Range="bytes=0-9").body == FILM[:10]
+    assert late.stop() == 0
+    assert [line["sent"] for line in late.access_lines()] == [10] * 5

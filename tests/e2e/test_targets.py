@@ -156,5 +156,5 @@ def test_other_methods_are_refused(proxy: Proxy) -> None:
             f"Connection: close\r\n\r\nabc".encode(),
         )
         (reply,) = replies
-        assert (reply.status, reply.get("Allow")) == (405, "GET, HEAD, OPTIONS")
+        assert (reply.status, reply.get("Allow")) == (405, "GET, HEAD, OPTIONS, PURGE")
         assert reply.get("Content-Type") == "application/problem+json"

@@ -2,16 +2,14 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from tests.e2e.clients import Connection
 from tests.e2e.content import FILM, SIZE
-from tests.e2e.programs import state, wait_until
+from tests.e2e.programs import wait_until
 from tests.e2e.scripted import Peer, ScriptedOrigin, head, serves
-from tests.e2e.servers import Proxy, StartProxy
+from tests.e2e.servers import Proxy, StartProxy, only, wait_replaced
 
 
 @pytest.fixture
@@ -20,30 +18,6 @@ def pair(origin: ScriptedOrigin, start_proxy: StartProxy) -> Proxy:
     proxy = start_proxy("--upstream", origin.url, "--workers", "2")
     wait_until(lambda: len(proxy.workers()) == 2, "two workers run")
     return proxy
-
-
-def wait_replaced(proxy: Proxy, victim: int) -> None:
-    """Wait until another worker has taken the place of one that was killed."""
-
-    def replaced() -> bool:
-        workers = proxy.workers()
-        return len(workers) == 2 and victim not in workers
-
-    wait_until(replaced, "another worker takes its place")
-
-
-@contextmanager
-def only(proxy: Proxy, worker: int) -> Iterator[None]:
-    """Let one worker take all connections: the others stand still."""
-    others = [pid for pid in proxy.workers() if pid != worker]
-    for pid in others:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        wait_until(lambda: all(state(pid) == "T" for pid in others), "the others stand still")
-        yield
-    finally:
-        for pid in others:
-            os.kill(pid, signal.SIGCONT)
 
 
 def test_counters_are_sums_over_all_workers(origin: ScriptedOrigin, pair: Proxy) -> None:

@@ -90,6 +90,7 @@ def test_what_the_image_declares(podman: Podman) -> None:
     assert list(config["ExposedPorts"]) == ["8000/tcp"]
     assert config["User"] not in ("", "root", "0")
     assert config["StopSignal"] == "SIGTERM"
+    assert list(config["Volumes"]) == ["/var/cache/aprp"]
     assert image["Healthcheck"]["Test"][:2] == ["CMD", "python"]
 
 
@@ -121,6 +122,16 @@ def test_sigterm_ends_it_with_0(podman: Podman, start: Start) -> None:
     podman("stop", "--time=20", container)
     assert podman("inspect", "--format={{.State.ExitCode}}", container) == "0"
     assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("volume", [(), ("--volume=aprp-check:/var/cache/aprp",)])
+def test_the_cache_directory_can_be_written(podman: Podman, volume: tuple[str, ...]) -> None:
+    code = "import settings; d = settings.load().CACHE_DIR; (d / 'x').touch(); print(d, d.owner())"
+    done = podman.run(
+        *("run", "--rm", "--no-healthcheck", "--network=none", "--read-only", *volume),
+        *("--env=APRP_UPSTREAM=embedded", "--entrypoint=python", "aprp", "-c", code),
+    )
+    assert (done.returncode, done.stdout) == (0, "/var/cache/aprp aprp\n"), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,34 @@ def test_the_production_settings_listen_on_80_and_want_an_origin() -> None:
         production.Settings()
 
 
+def test_the_cache_is_on_in_both_and_purged_from_this_machine_alone() -> None:
+    for settings in (development.Settings(), production.Settings(UPSTREAM=["http://origin:8080"])):
+        assert Path("cache") == settings.CACHE_DIR
+        assert settings.CACHE_SIZE == 10 * 1024**3
+        assert settings.SLICE_SIZE == 1024**2
+        assert settings.PURGE_ALLOW == ("127.0.0.0/8", "::1/128")
+        assert settings.CACHE_WITHOUT_VALIDATOR is False
+        assert settings.CACHE_KEY_IGNORE == ()
+
+
+def test_the_cache_can_be_switched_off_by_its_directory_and_by_its_size() -> None:
+    assert base.Settings(CACHE_DIR="").CACHE_DIR is None
+    assert base.Settings(CACHE_DIR=None).CACHE_DIR is None
+    assert base.Settings(CACHE_SIZE="0").CACHE_SIZE == 0
+
+
+def test_a_slice_that_could_never_be_cached_is_refused() -> None:
+    assert base.Settings(SLICE_SIZE="2M", DIRTY_LIMIT="2M").DIRTY_LIMIT == 2 * 1024**2
+    with pytest.raises(ValidationError, match=r"1M is less than SLICE_SIZE \(2M\)"):
+        base.Settings(SLICE_SIZE="2M", DIRTY_LIMIT="1M")
+
+
+def test_a_wrong_slice_size_is_the_only_one_told() -> None:
+    with pytest.raises(ValidationError) as raised:
+        base.Settings(SLICE_SIZE="3M", DIRTY_LIMIT="1M")
+    assert [error["loc"] for error in raised.value.errors()] == [("SLICE_SIZE",)]
+
+
 def test_construction_reads_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("APRP_PORT", "PORT", "ASYNC_PROXY_SERVER_PORT"):
         monkeypatch.setitem(os.environ, name, "1234")

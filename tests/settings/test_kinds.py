@@ -16,6 +16,8 @@ NAME = Text(r"[a-z]+", "a name in small letters")
 UPSTREAM = Listed(addresses.upstream, "a URL")
 ORIGINS = Listed(addresses.web_origin, "an origin")
 NETWORKS = Listed(addresses.network, "a network")
+PARAMETERS = Listed(addresses.parameter, "a name")
+POWER = Size(64 * 1024, 16 * 1024 * 1024, power_of_two=True)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,11 @@ NETWORKS = Listed(addresses.network, "a network")
         (Size(), "4G", 4294967296),
         (Size(), "1T", 1099511627776),
         (Size(), 10, 10),
+        (POWER, "64K", 65536),
+        (POWER, "128k", 131072),
+        (POWER, "16M", 16777216),
+        (POWER, 1048576, 1048576),
+        (Size(power_of_two=True), "1", 1),
         (Duration(), "1.5", 1.5),
         (Duration(), "90", 90.0),
         (Duration(), "250ms", 0.25),
@@ -67,6 +74,10 @@ NETWORKS = Listed(addresses.network, "a network")
         (ORIGINS, "capacitor://localhost", ("capacitor://localhost",)),
         (ORIGINS, "http://[::1]:3000", ("http://[::1]:3000",)),
         (NETWORKS, "10.0.0.0/8,192.0.2.7,::1", ("10.0.0.0/8", "192.0.2.7/32", "::1/128")),
+        (PARAMETERS, "token,X-Amz-*, Policy", ("token", "X-Amz-*", "Policy")),
+        (PARAMETERS, ["utm_source", "a[]", "*"], ("utm_source", "a[]", "*")),
+        (PARAMETERS, "a%5B%5d,x+y", ("a%5B%5d", "x+y")),
+        (PARAMETERS, "", ()),
     ],
 )
 def test_takes(kind: Kind, value: object, expected: object) -> None:
@@ -96,6 +107,13 @@ def test_takes(kind: Kind, value: object, expected: object) -> None:
         (Size(16384), "1K"),
         (Size(0, 1024), "1M"),
         (Size(), 1.0),
+        (POWER, "32K"),
+        (POWER, "32M"),
+        (POWER, "96K"),
+        (POWER, "1000000"),
+        (POWER, 1048577),
+        (POWER, True),
+        (Size(power_of_two=True), "0"),
         (Duration(), "0"),
         (Duration(), "soon"),
         (Duration(), "1h30m"),
@@ -138,6 +156,14 @@ def test_takes(kind: Kind, value: object, expected: object) -> None:
         (ORIGINS, "https://*.example"),
         (NETWORKS, "10.0.0.7/8"),
         (NETWORKS, "private"),
+        (PARAMETERS, "token=1"),
+        (PARAMETERS, "a&b"),
+        (PARAMETERS, "a*b"),
+        (PARAMETERS, "X-**"),
+        (PARAMETERS, "two words"),
+        (PARAMETERS, "a%2"),
+        (PARAMETERS, "x" * 200),
+        (PARAMETERS, [""]),
     ],
 )
 def test_refuses_in_one_line_that_says_what_is_allowed(kind: Kind, value: object) -> None:

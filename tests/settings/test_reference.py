@@ -41,4 +41,4 @@ def test_every_setting_says_what_it_is_for_in_one_line() -> None:
     for option in options(base.Settings):
         assert option.help
         assert "\n" not in option.help
-        assert option.group in ("General", "Origin", "Ranges", "Clients", "Logging")
+        assert option.group in ("General", "Origin", "Ranges", "Cache", "Clients", "Logging")

@@ -4,6 +4,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,21 @@ def counted() -> Counters:
         Count.ORIGIN_FAILURES: 4,
         Count.ORIGIN_TIMEOUTS: 5,
         Count.ORIGIN_FAILOVERS: 6,
+        Count.ORIGIN_SURPLUS: 7,
+        Count.ORIGIN_REJECTED: 2,
+        Count.CACHE_HITS: 40100,
+        Count.CACHE_PARTIAL: 3200,
+        Count.CACHE_MISSES: 310,
+        Count.CACHE_PASSES: 21,
+        Count.CACHE_STALE: 8,
+        Count.COLLAPSED: 905,
+        Count.CACHE_REVALIDATIONS: 64,
+        Count.FILL_RESUMES: 9,
+        # Three quarters of what clients got.
+        Count.BYTES_FROM_CACHE: 15 * 1024**3 // 4 + 384,
+        Count.CACHE_EVICTIONS: 14,
+        Count.CACHE_SLICES_STORED: 3105,
+        Count.CACHE_SLICES_WRONG: 1,
     }
     assert set(values) == set(Count)
     for count, value in values.items():
@@ -48,11 +64,22 @@ def counted() -> Counters:
 NOW = 1000.0 + 93784.5
 
 
+def figures(problem: str | None = None) -> dict[str, Any]:
+    """What the cache tells of its directory."""
+    return {
+        "used": 3 * 1024**3,
+        "size": 10 * 1024**3,
+        "objects": 120,
+        "dirty": 1024**2,
+        "problem": problem,
+    }
+
+
 def test_the_document_shows_what_is_told() -> None:
     """The example in docs/stats.md is the report of these counters."""
     example = re.search(r"```json\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     assert example
-    assert json.loads(example[1]) == report(counted(), NOW, version="0.1.0").to_json()
+    assert json.loads(example[1]) == report(counted(), NOW, figures, version="0.1.0").to_json()
 
 
 def test_the_document_names_each_field() -> None:
@@ -138,7 +165,7 @@ class Tags(HTMLParser):
 
 def test_the_page_is_whole_and_loads_nothing() -> None:
     tags = Tags()
-    page = to_html(report(counted(), NOW))
+    page = to_html(report(counted(), NOW, figures))
     tags.feed(page)
     tags.close()
     assert tags.open == []
@@ -157,7 +184,7 @@ def test_the_page_is_whole_and_loads_nothing() -> None:
 
 
 def test_the_page_shows_the_counters() -> None:
-    page = to_html(report(counted(), NOW))
+    page = to_html(report(counted(), NOW, figures))
 
     def shown(cell: str) -> str:
         return re.sub("<.*?>", "", cell)
@@ -177,6 +204,22 @@ def test_the_page_shows_the_counters() -> None:
         ("being sent", ["17"]),
         ("cut short by the client", ["903"]),
         ("cut short by the origin", ["3"]),
+        ("hit ratio by bytes", ["75.0%"]),
+        ("hits", ["40,100"]),
+        ("partial hits", ["3,200"]),
+        ("misses", ["310"]),
+        ("passed on", ["21"]),
+        ("stale", ["8"]),
+        ("joined a fetch", ["905"]),
+        ("MB from the cache", ["3,840.00"]),
+        ("MB stored", ["3,072.00"]),
+        ("MB at most", ["10,240.00"]),
+        ("objects", ["120"]),
+        ("slices stored", ["3,105"]),
+        ("slices found wrong", ["1"]),
+        ("extents removed for room", ["14"]),
+        ("revalidations", ["64"]),
+        ("fetches resumed", ["9"]),
         ("1xx", ["1"]),
         ("2xx", ["46,119"]),
         ("3xx", ["1,511"]),
@@ -188,8 +231,49 @@ def test_the_page_shows_the_counters() -> None:
         ("connections that failed", ["4"]),
         ("answers not in time", ["5"]),
         ("turns to another origin", ["6"]),
+        ("answers too long", ["7"]),
+        ("answers refused", ["2"]),
     ]
     assert '<data value="5368709632">' in page
+    assert "<p>Storing</p>" in page
+
+
+def told_of_the_cache(counters: Counters, problem: str | None = None) -> Any:
+    return report(counters, NOW, lambda: figures(problem)).to_json()["cache"]
+
+
+def test_why_nothing_is_stored() -> None:
+    told = told_of_the_cache(counted(), "CACHE_DIR cannot be written: <read-only> file system")
+    assert told["storing"] is False
+    assert told["problem"] == "CACHE_DIR cannot be written: <read-only> file system"
+    page = to_html(report(counted(), NOW, lambda: figures("a <full> disk")))
+    assert "<p>Not storing: a &lt;full&gt; disk</p>" in page
+
+
+def test_without_a_cache() -> None:
+    told: Any = report(counted(), NOW).to_json()["cache"]
+    assert told["storing"] is False
+    assert "CACHE_DIR" in told["problem"]
+    assert (told["used"]["bytes"], told["size"]["bytes"], told["objects"]) == (0, 0, 0)
+    assert "<p>Not storing: off: CACHE_DIR is empty" in to_html(report(counted(), NOW))
+
+
+@pytest.mark.parametrize(
+    ("stored", "given", "ratio"),
+    [
+        (0, 0, 0.0),
+        (0, 10, 0.0),
+        (1, 3, 0.3333),
+        (10, 10, 1.0),
+        # Counted one after the other: a reader may come between the two.
+        (11, 10, 1.0),
+    ],
+)
+def test_hit_ratio(stored: int, given: int, ratio: float) -> None:
+    counters = Counters()
+    counters.add(Count.BYTES_FROM_CACHE, stored)
+    counters.add(Count.BYTES_TO_CLIENTS, given)
+    assert told_of_the_cache(counters)["hit_ratio"] == ratio
 
 
 def test_the_version_cannot_break_the_page() -> None:

@@ -11,6 +11,7 @@ from aprp.upstream.buffers import TLS_READ, Buffer, BufferPool
 from aprp.upstream.connection import OriginConnection
 from aprp.upstream.dial import Endpoint, dial
 from aprp.upstream.head import ResponseHead
+from aprp.upstream.receiver import Placer
 from tests.peers import TLS_HOST, Peer, client_tls, server_tls, serving
 
 MAX_HEAD = 2000
@@ -71,8 +72,11 @@ class Recorder:
     While `hold` is a future, body bytes are taken only when that is done.
     """
 
+    expects_placement = False
+
     def __init__(self, method: str = "GET") -> None:
         self.method = method
+        self.placer: Placer | None = None
         self.interim: list[int] = []
         self.heads: list[ResponseHead] = []
         self.length: int | Delimiter | None = None

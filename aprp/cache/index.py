@@ -1,0 +1,336 @@
+"""The index of the cache: what is stored, and which extents hold its bytes (SQLite).
+
+Several processes use one index at once. Opening it reads nothing of the tables, and every method
+touches few rows by an index, so that neither depends on how much is stored.
+"""
+
+import contextlib
+import json
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aprp.cache import database
+from aprp.cache.entry import Entry
+from aprp.cache.rows import (
+    COLUMNS,
+    ENTRY_COST,
+    NO_EXTENT,
+    Change,
+    ExtentRow,
+    Gone,
+    IndexFailure,
+    entry_from,
+    values_of,
+)
+
+__all__ = ["ENTRY_COST", "NO_EXTENT", "Change", "ExtentRow", "Index", "IndexFailure"]
+
+logger = logging.getLogger("aprp.cache")
+
+_PAGE = 256
+_LAST_CHARACTER = chr(0x10FFFF)
+_TOTALS = "SELECT objects, extents, bytes FROM totals"
+T = TypeVar("T")
+
+
+class _Unknown(Exception):
+    """An extent of an entry that is not there."""
+
+
+class Index:
+    """One connection to the index; used from one thread only.
+
+    A damaged file is put aside, an empty one begun, and the log says so. Methods raise
+    IndexFailure for everything else that goes wrong (disk full, locked for longer than `busy`).
+    """
+
+    def __init__(self, path: Path, *, busy: float = 5.0) -> None:
+        """Open `path`, or make it; busy: seconds to wait for other processes."""
+        self._link = path
+        self._busy = busy
+        try:
+            self._db, self._file, self.fresh = database.open_current(path, busy)
+        except (sqlite3.Error, OSError) as error:
+            raise IndexFailure(self._failure(error)) from error
+
+    fresh: bool
+    """Whether it began empty: files of extents that are there belong to nobody."""
+
+    def close(self) -> None:
+        """End the connection."""
+        self._db.close()
+
+    def replaced(self) -> bool:
+        """Whether the file has been removed, or another process has begun a new one."""
+        return not database.same_file(self._link, self._file)
+
+    # Objects
+
+    def find(self, key: str) -> list[Entry]:
+        """All that is stored under the key, the newest response first."""
+        return self._entries("WHERE key = ? ORDER BY response_time DESC, id", (key,))
+
+    def get(self, id: int) -> Entry | None:
+        """The entry with this id."""
+        return next(iter(self._entries("WHERE id = ?", (id,))), None)
+
+    def ids_of(self, key: str) -> list[int]:
+        """Ids of all entries under the key."""
+        rows = self._read("SELECT id FROM objects WHERE key = ?", (key,))
+        return [id for (id,) in rows]
+
+    def ids_from(self, prefix: str, limit: int) -> list[int]:
+        """Ids of some of the entries whose keys begin so."""
+        rows = self._read(
+            f"SELECT id FROM objects WHERE key >= ? AND key < ? ORDER BY key LIMIT {int(limit)}",
+            (prefix, prefix + _LAST_CHARACTER),
+        )
+        return [id for (id,) in rows]
+
+    def entries(self, prefix: str | None = None) -> Iterator[Entry]:
+        """Every entry, or those whose key begins so, ordered by key.
+
+        Read in pages: what is added or removed meanwhile may be among them or not.
+        """
+        low, high = prefix or "", (prefix or "") + _LAST_CHARACTER
+        key, id = low, -1
+        while True:
+            page = self._entries(
+                f"WHERE (key, id) > (?, ?) AND key < ? ORDER BY key, id LIMIT {_PAGE}",
+                (key, id, high),
+            )
+            yield from page
+            if len(page) < _PAGE:
+                return
+            key, id = page[-1].key, page[-1].id
+
+    def put(self, entry: Entry, replacing: Sequence[int] = (), now: float | None = None) -> Change:
+        """Write an entry anew and remove those whose ids are given, all or nothing.
+
+        now: Unix time from which an entry without extents counts as unused; that of the response by
+        default.
+        """
+
+        def work(gone: Gone) -> None:
+            self._remove(replacing, gone)
+            values = values_of(entry)
+            marks = ", ".join("?" * len(values))
+            self._db.execute("DELETE FROM objects WHERE id = ?", (entry.id,))
+            self._db.execute(f"INSERT INTO objects ({COLUMNS}) VALUES ({marks})", values)
+            used = entry.response_time if now is None else now
+            self._db.execute(
+                "INSERT INTO extents SELECT ?1, ?2, ?3, ?4"
+                " WHERE NOT EXISTS (SELECT 1 FROM extents WHERE version = ?1)",
+                (entry.id, NO_EXTENT, ENTRY_COST, round(used, 3)),
+            )
+
+        return self._write(work)
+
+    def refresh(
+        self,
+        id: int,
+        fields: tuple[tuple[str, str], ...],
+        request_time: float,
+        response_time: float,
+    ) -> None:
+        """Write what a 304 (RFC 9111 section 4.3.4) changed."""
+        self._read(
+            "UPDATE objects SET fields = ?, request_time = ?, response_time = ? WHERE id = ?",
+            (json.dumps(fields), request_time, response_time, id),
+        )
+
+    def completed(self, id: int, length: int) -> None:
+        """Write that all bytes of an entry are stored, and how many they are."""
+        self._read("UPDATE objects SET complete = 1, length = ? WHERE id = ?", (length, id))
+
+    def remove(self, ids: Iterable[int]) -> Change:
+        """Remove entries and the rows of their extents."""
+        return self._write(lambda gone: self._remove(ids, gone))
+
+    # Extents
+
+    def note_extents(
+        self, rows: Sequence[ExtentRow] | Callable[[], Iterable[ExtentRow]]
+    ) -> Change | None:
+        """Write extents of entries that are there; None, and nothing written, where one is not.
+
+        rows: or what gives them while nobody else can write, so that the newest word is the last.
+        """
+
+        def work(_: Gone) -> None:
+            for row in rows() if callable(rows) else rows:
+                known = "SELECT 1 FROM objects WHERE id = ?"
+                if not self._db.execute(known, (row.version,)).fetchone():
+                    raise _Unknown
+                self._db.execute(
+                    "INSERT INTO extents VALUES (?, ?, ?, ?) ON CONFLICT (version, number)"
+                    " DO UPDATE SET bytes = excluded.bytes, last_used = excluded.last_used",
+                    row,
+                )
+                self._db.execute(
+                    "DELETE FROM extents WHERE version = ? AND number = ?", (row.version, NO_EXTENT)
+                )
+
+        try:
+            return self._write(work)
+        except _Unknown:
+            return None
+
+    def hold(self, id: int, now: float) -> Change:
+        """Let an entry stay if its extents go, because another is about to be noted."""
+
+        def work(_: Gone) -> None:
+            self._db.execute(
+                "INSERT OR IGNORE INTO extents SELECT id, ?, ?, ? FROM objects WHERE id = ?",
+                (NO_EXTENT, ENTRY_COST, round(now, 3), id),
+            )
+
+        return self._write(work)
+
+    def used_extents(self, uses: Iterable[tuple[int, int, int]]) -> None:
+        """Write when extents (version, number, last_used) were used; those gone stay gone."""
+        rows = [(last_used, version, number) for version, number, last_used in uses]
+
+        def work(_: Gone) -> None:
+            self._db.executemany(
+                "UPDATE extents SET last_used = ? WHERE version = ? AND number = ?", rows
+            )
+
+        self._write(work)
+
+    def forget_extents(self, extents: Iterable[tuple[int, int]]) -> Change:
+        """Remove rows of extents, and the entries of which these were the last.
+
+        Entries that have others are no longer complete.
+        """
+
+        def work(gone: Gone) -> None:
+            for version, number in extents:
+                rows = self._db.execute(
+                    "DELETE FROM extents WHERE version = ? AND number = ? RETURNING *",
+                    (version, number),
+                ).fetchall()
+                if not rows:
+                    continue
+                gone.rows += [ExtentRow(*row) for row in rows]
+                left = "SELECT 1 FROM extents WHERE version = ? LIMIT 1"
+                if self._db.execute(left, (version,)).fetchone():
+                    self._mark_incomplete(version, gone)
+                else:
+                    self._remove((version,), gone)
+
+        return self._write(work)
+
+    def incomplete(self, id: int) -> Change:
+        """Write that bytes of an entry are missing again."""
+        return self._write(lambda gone: self._mark_incomplete(id, gone))
+
+    def extent(self, version: int, number: int) -> ExtentRow | None:
+        """The row of one extent."""
+        rows = self._rows(
+            "SELECT * FROM extents WHERE version = ? AND number = ?", (version, number)
+        )
+        return rows[0] if rows else None
+
+    def extents_of(self, id: int) -> list[ExtentRow]:
+        """The extents of an entry, in order."""
+        return self._rows(
+            "SELECT * FROM extents WHERE version = ? AND number >= 0 ORDER BY number", (id,)
+        )
+
+    def extents_after(self, after: ExtentRow | None, limit: int) -> list[ExtentRow]:
+        """All extents in the order of their names, some at a time: those behind `after`."""
+        place = (after.version, after.number) if after else (-1, NO_EXTENT)
+        return self._rows(
+            "SELECT * FROM extents WHERE (version, number) > (?, ?)"
+            f" ORDER BY version, number LIMIT {int(limit)}",
+            place,
+        )
+
+    def oldest_extents(self, limit: int, after: ExtentRow | None = None) -> list[ExtentRow]:
+        """The extents longest unused, and entries without any; those behind `after` in that order.
+
+        A row with number NO_EXTENT stands for an entry without extents.
+        """
+        place = (after.last_used, after.version, after.number) if after else (-1, -1, NO_EXTENT)
+        return self._rows(
+            "SELECT * FROM extents WHERE (last_used, version, number) > (?, ?, ?)"
+            f" ORDER BY last_used, version, number LIMIT {int(limit)}",
+            place,
+        )
+
+    def totals(self) -> tuple[int, int, int]:
+        """Numbers of objects and of extents, and the bytes that all count for."""
+        ((objects, extents, bytes),) = self._read(_TOTALS)
+        return objects, extents, bytes
+
+    # Statements
+
+    def _entries(self, where: str, values: tuple[object, ...]) -> list[Entry]:
+        def work() -> list[Entry]:
+            rows = self._db.execute(f"SELECT {COLUMNS} FROM objects {where}", values)
+            return [entry_from(row) for row in rows]
+
+        return self._run(work)
+
+    def _rows(self, statement: str, values: tuple[object, ...]) -> list[ExtentRow]:
+        return [ExtentRow(*row) for row in self._read(statement, values)]
+
+    def _read(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        return self._run(lambda: self._db.execute(statement, values).fetchall())
+
+    def _remove(self, ids: Iterable[int], gone: Gone) -> None:
+        for id in ids:
+            keys = self._db.execute("DELETE FROM objects WHERE id = ? RETURNING key", (id,))
+            gone.keys += [key for (key,) in keys]
+            rows = self._db.execute("DELETE FROM extents WHERE version = ? RETURNING *", (id,))
+            gone.rows += [ExtentRow(*row) for row in rows]
+
+    def _mark_incomplete(self, id: int, gone: Gone) -> None:
+        keys = self._db.execute("UPDATE objects SET complete = 0 WHERE id = ? RETURNING key", (id,))
+        gone.keys += [key for (key,) in keys]
+
+    def _write(self, work: Callable[[Gone], None]) -> Change:
+        """Do it whole or not at all."""
+
+        def transaction() -> Change:
+            gone = Gone()
+            # Immediate: a read that becomes a write later fails at once when another wrote between.
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                objects, _, bytes = self._db.execute(_TOTALS).fetchone()
+                work(gone)
+                objects_now, _, bytes_now = self._db.execute(_TOTALS).fetchone()
+                self._db.execute("COMMIT")
+            except BaseException:
+                # A damaged file may fail here too; what it failed with first tells more.
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
+            return Change(
+                bytes_now - bytes, objects_now - objects, tuple(gone.rows), tuple(gone.keys)
+            )
+
+        return self._run(transaction)
+
+    def _run(self, work: Callable[[], T]) -> T:
+        """Do it, once more in an empty database if this one proves damaged."""
+        try:
+            return work()
+        except sqlite3.Error as error:
+            if not database.is_damage(error):
+                raise IndexFailure(self._failure(error)) from error
+            logger.warning("%s is damaged (%s): a new index is begun", self._file, error)
+        self._db.close()
+        try:
+            self._db, self._file, self.fresh = database.make_new(self._link, self._file, self._busy)
+            return work()
+        except (sqlite3.Error, OSError) as error:
+            raise IndexFailure(self._failure(error)) from error
+
+    def _failure(self, error: Exception) -> str:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return f"the index {self._link} cannot be used: {reason}"

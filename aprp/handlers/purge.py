@@ -1,0 +1,74 @@
+"""The door of PURGE: removes from the cache what is stored under a target.
+
+The method is not registered (RFC 9110 section 16.1.1); Varnish, Squid and others gave it this
+meaning. `PURGE /film.mp4` is one object, whole whatever range is said, in all its variants;
+`PURGE /films/*` is every object whose target begins with `/films/`.
+"""
+
+import ipaddress
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+from aprp.handlers import media
+from aprp.handlers.errors import Problem
+from aprp.handlers.exchange import Exchange
+from aprp.semantics.forwarded import last_sender
+
+_NO_STORE: Final = (("Cache-Control", "no-store"),)
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+async def serve(exchange: Exchange) -> None:
+    """Answer PURGE: 200 with the number of responses removed, 404 where nothing was stored.
+
+    Raises Problem, with 403 for clients that PURGE_ALLOW does not name.
+    """
+    settings = exchange.app.settings
+    if refused := [who for who in senders(exchange) if not allowed(who, settings.PURGE_ALLOW)]:
+        raise Problem(
+            403,
+            "PURGE is not allowed from your address.",
+            private=f"PURGE_ALLOW does not name {', '.join(refused)}",
+        )
+    target = media.read_question(exchange).target
+    library = exchange.app.library
+    if library is None:
+        purged = 0
+    elif target.endswith("*") and "?" not in target:
+        purged = await library.purge_prefix(target[:-1])
+    else:
+        purged = await library.purge(target)
+    if not purged:
+        raise Problem(404, f"Nothing is stored under {target}.")
+    body = json.dumps({"purged": purged}) + "\n"
+    exchange.respond(200, body.encode(), "application/json", _NO_STORE)
+
+
+def senders(exchange: Exchange) -> list[str]:
+    """Give the address at the other end of the connection, and for whom that asks if it says so.
+
+    All of them must be allowed. So a field can take a permission away and give none, and it does
+    not matter who wrote it.
+    """
+    get = exchange.headers.get
+    named = last_sender(get("X-Forwarded-For"), get("Forwarded"))
+    return [who or "unknown" for who in (exchange.client, *named)]
+
+
+def allowed(address: str, networks: Sequence[str]) -> bool:
+    """Whether one of the networks holds the address."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        # A Unix socket, or a name in place of an address (RFC 7239 section 6.3).
+        return False
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return any((mapped or parsed) in network for network in _parsed(tuple(networks)))
+
+
+@lru_cache(maxsize=4)
+def _parsed(networks: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(network) for network in networks)

@@ -1,0 +1,80 @@
+"""What everything that fills and reads the cache shares in one process."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aprp.cache.cache import Cache
+from aprp.media.plan import Grid
+from aprp.media.tally import Tallies
+from aprp.stats.counters import Counters
+from aprp.upstream.asking import Ask, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What an operator sets of filling; sizes in bytes, times in seconds.
+
+    `read_ahead`: how far a fill goes ahead of its readers. `parallel`: most windows of one
+    sequential read at once. `retries`: how often a fill is taken up again without a byte of
+    progress, the first time after `backoff`. `without_validator`: whether parts are combined by
+    the length alone. `most_window`: the largest window; `most_kept`: the largest body that is
+    stored although its length was not known before its end.
+    """
+
+    read_ahead: int
+    parallel: int
+    retries: int
+    backoff: float
+    without_validator: bool
+    most_window: int = 64 << 20
+    most_kept: int = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How a client asked for an object: what its fills ask the origin with.
+
+    `target` is path and query, `fields` the request's own without ranges and conditions. The
+    newest client's is used: signatures in links run out.
+    """
+
+    target: str
+    fields: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Context:
+    """The cache, the way to the origins, and the tasks that nobody awaits.
+
+    `inlet` is where the kernel puts what fills read: one block for all of them, which stays in the
+    processor's cache. What is in it goes to its place in the file before anything else is read.
+    """
+
+    cache: Cache
+    make_ask: Callable[[Reader], Ask]
+    counters: Counters
+    tuning: Tuning
+    grid: Grid
+    tallies: Tallies
+    loop: asyncio.AbstractEventLoop
+    inlet: memoryview
+    tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+    closed: bool = False
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Run a coroutine that outlives the request that began it; `close` ends it."""
+        task = self.loop.create_task(coroutine)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    async def close(self) -> None:
+        """End every task; none is begun afterwards."""
+        self.closed = True
+        tasks = list(self.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)

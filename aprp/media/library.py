@@ -1,0 +1,440 @@
+"""What is stored under which key, and whether it may be used: freshness, revalidation, purge.
+
+The library remembers in memory what the index holds, as long as the key's generation stays the
+same; requests for what is in memory and fresh wait for nothing.
+"""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import Final, assert_never
+
+from aprp.cache.entry import CannotStore, Entry
+from aprp.cache.leases import key_place
+from aprp.media.context import Context, Link
+from aprp.media.delivery import Delivery
+from aprp.media.errors import OnlyIfCached
+from aprp.media.opening import ABORTED, NO_LENGTH, Admitted, Confirmed, Failed, Opening, Passed
+from aprp.media.request import Request
+from aprp.media.version import Version
+from aprp.semantics.cache_control import Directives
+from aprp.semantics.cache_key import cache_key
+from aprp.semantics.cache_status import cache_status
+from aprp.semantics.freshness import Fresh, MustAsk, StaleWhileRevalidating, Verdict, judge
+from aprp.semantics.headers import Pair
+from aprp.semantics.vary import selected
+from aprp.stats.counters import Count
+from aprp.upstream.errors import OriginClosed, OriginFailure
+
+_log = logging.getLogger("aprp")
+
+# Keys remembered in memory, in each process.
+_MOST_SHELVES: Final = 16384
+
+# How long a key whose answer could not be stored is asked for without waiting for each other's
+# answers, in seconds.
+_PASSING: Final = 30.0
+
+# How often it is looked whether another process has found out about a key, in seconds.
+_LOOK: Final = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What an operator sets of freshness, in seconds; `ignored` are parameters outside the key."""
+
+    stale_while_revalidate: float
+    stale_if_error: float
+    heuristic_max: float
+    upstream: str
+    ignored: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A version that may be used to answer, and how it was found (RFC 9211).
+
+    `fwd` is why an origin was asked, None where none was; `age` in seconds, and `ttl`, which is
+    below zero for a stale one.
+    """
+
+    version: Version
+    fwd: str | None
+    age: float
+    ttl: float
+    stored: bool = False
+    collapsed: bool = False
+    fwd_status: int | None = None
+
+
+class Shelf:
+    """What is known under one key: the variants that are stored, and who is finding out more."""
+
+    __slots__ = ("generation", "key", "opening", "passing_until", "unrecorded", "versions")
+
+    def __init__(self, key: str, generation: int) -> None:
+        self.key = key
+        self.generation = generation
+        self.versions: list[Version] = []
+        self.unrecorded: set[int] = set()
+        self.opening: Opening | None = None
+        self.passing_until = 0.0
+
+    def select(self, request: Request) -> Version | None:
+        """The newest version that the request's fields select (RFC 9111 section 4.1)."""
+        for version in self.versions:
+            if not version.changed and selected(version.entry.vary, request.get):
+                return version
+        return None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way that must not be forgotten."""
+        return self.opening is not None or any(v.fills or v.readers for v in self.versions)
+
+
+def _excusable(error: Exception | None) -> bool:
+    return error is None or isinstance(error, OriginFailure)
+
+
+class Library:
+    """Finds versions for requests, one instance a process."""
+
+    def __init__(self, context: Context, policy: Policy, name: str) -> None:
+        """`name` is that of this cache in Cache-Status."""
+        self.name = name
+        self._context = context
+        self._policy = policy
+        self._shelves: OrderedDict[str, Shelf] = OrderedDict()
+
+    def key(self, target: str) -> str:
+        """The cache key of a target."""
+        return cache_key(self._policy.upstream, target, self._policy.ignored)
+
+    # Finding.
+
+    def look(self, request: Request) -> Found | None:
+        """What is in memory and fresh: nothing is waited for."""
+        shelf = self._shelves.get(request.key)
+        if shelf is None or shelf.generation != self._context.cache.generation(request.key):
+            return None
+        version = shelf.select(request)
+        if version is None:
+            return None
+        verdict = self._assess(request.directives, version)
+        if not isinstance(verdict, Fresh):
+            return None
+        self._renew(version, request)
+        return Found(version, None, verdict.age, verdict.ttl)
+
+    @staticmethod
+    def _renew(version: Version, request: Request) -> None:
+        """The newest client's link is the likeliest to be good still."""
+        if version.link.target != request.target:
+            version.link = Link(request.target, request.fields)
+
+    def _assess(self, directives: Directives, version: Version) -> Verdict:
+        return judge(
+            version.policy(self._policy.heuristic_max),
+            directives,
+            time.time(),
+            default_stale_while_revalidate=self._policy.stale_while_revalidate,
+            default_stale_if_error=self._policy.stale_if_error,
+        )
+
+    async def find(self, request: Request, passer: Delivery) -> Found | None:
+        """Find what answers a request, asking an origin where that is needed.
+
+        None: nothing is stored for it, and `passer` has answered. Raises an OriginFailure,
+        OnlyIfCached, or what a Delivery raises.
+        """
+        collapsed = False
+        directives = request.directives
+        while not passer.aborted:
+            shelf = await self._shelf(request.key)
+            if passer.aborted:
+                break
+            version = shelf.select(request)
+            must_ask: MustAsk | None = None
+            if version is not None:
+                verdict = self._assess(directives, version)
+                self._renew(version, request)
+                if not isinstance(verdict, MustAsk):
+                    if isinstance(verdict, StaleWhileRevalidating):
+                        self._revalidate_soon(shelf, request, version)
+                    return Found(version, None, verdict.age, verdict.ttl)
+                must_ask = verdict
+            if directives.only_if_cached:
+                raise OnlyIfCached
+            if request.asked.method == "HEAD" or directives.no_store:
+                return await self._pass(request, passer, version, must_ask)
+            opening = None
+            if shelf.passing_until <= self._context.loop.time():
+                opening = shelf.opening
+                if opening is None and not self._lease(request.key):
+                    collapsed = True
+                    await self._wait_for_others(request.key, passer)
+                    continue
+            if opening is None:
+                opening = self._open(shelf, request, version, passer, must_ask)
+                await passer.wait(opening)
+                found = await self._own(opening, shelf, request, version, must_ask, passer)
+            else:
+                self._context.counters.add(Count.COLLAPSED)
+                collapsed = True
+                await passer.wait(opening)
+                found = self._shared(opening, request, version, must_ask)
+                if found is None:
+                    continue
+            return None if found is None else replace(found, collapsed=collapsed)
+        return None
+
+    async def _own(
+        self,
+        opening: Opening,
+        shelf: Shelf,
+        request: Request,
+        version: Version | None,
+        must_ask: MustAsk | None,
+        passer: Delivery,
+    ) -> Found | None:
+        """What an opening has brought to the client that began it; None: `passer` has answered."""
+        fwd = "miss" if must_ask is None else must_ask.reason
+        match opening.outcome:
+            case Admitted(admitted):
+                return self._found(admitted, fwd, opening.status, stored=True)
+            case Confirmed(confirmed):
+                return self._found(confirmed, fwd, opening.status)
+            case Failed(error):
+                return self._in_spite_of(error, version, must_ask)
+            case Passed(why, again):
+                if why != ABORTED and why != NO_LENGTH and opening.status in (200, 206):
+                    shelf.passing_until = self._context.loop.time() + _PASSING
+                if again:
+                    return await self._pass(request, passer, version, must_ask)
+                await opening.over(passer)
+                return None
+            case None:
+                # The client is gone, and others wait for the head.
+                return None
+            case never:
+                assert_never(never)
+
+    def _found(self, version: Version, fwd: str, status: int, stored: bool = False) -> Found:
+        policy = version.policy(self._policy.heuristic_max)
+        age = policy.age(time.time())
+        ttl = policy.lifetime.seconds - age
+        return Found(version, fwd, age, ttl, stored=stored, fwd_status=status)
+
+    def _shared(
+        self,
+        opening: Opening,
+        request: Request,
+        version: Version | None,
+        must_ask: MustAsk | None,
+    ) -> Found | None:
+        """What another's opening has brought; None: look again."""
+        fwd = "miss" if must_ask is None else must_ask.reason
+        match opening.outcome:
+            case Admitted(found) | Confirmed(found):
+                # Its answer came after this request did: it is as good as an own one.
+                if not found.changed and selected(found.entry.vary, request.get):
+                    return self._found(found, fwd, opening.status)
+                return None
+            case Failed(error):
+                return self._in_spite_of(error, version, must_ask)
+            case _:
+                return None
+
+    def _in_spite_of(
+        self, error: Exception | None, version: Version | None, must_ask: MustAsk | None
+    ) -> Found | None:
+        """Use what is stored where no origin can answer (RFC 5861 section 4), or raise."""
+        usable = must_ask is not None and must_ask.usable_on_error
+        if version is not None and must_ask is not None and usable and _excusable(error):
+            self._context.counters.add(Count.CACHE_STALE)
+            return Found(version, must_ask.reason, must_ask.age, must_ask.ttl)
+        if error is not None:
+            raise error
+        return None
+
+    async def _pass(
+        self, request: Request, passer: Delivery, version: Version | None, must_ask: MustAsk | None
+    ) -> Found | None:
+        """Hand a request on that the cache has no part in."""
+        method = request.asked.method
+        fwd = "method" if method == "HEAD" else "request" if request.directives.no_store else "miss"
+        passer.tell(cache_status(self.name, fwd=fwd))
+        try:
+            await passer.run()
+        except OriginFailure as error:
+            if passer.begun:
+                raise
+            return self._in_spite_of(error, version, must_ask)
+        return None
+
+    async def _shelf(self, key: str) -> Shelf:
+        """The shelf of a key, as the index has it."""
+        cache = self._context.cache
+        shelf = self._shelves.get(key)
+        generation = cache.generation(key)
+        if shelf is not None and shelf.generation == generation:
+            self._shelves.move_to_end(key)
+            return shelf
+        entries = await cache.find(key)
+        shelf = self._shelves.get(key)
+        if shelf is None:
+            shelf = self._shelves[key] = Shelf(key, generation)
+            self._forget_some()
+        shelf.generation = generation
+        self._fit(shelf, entries)
+        return shelf
+
+    def _fit(self, shelf: Shelf, entries: list[Entry]) -> None:
+        """Make a shelf agree with the index."""
+        known = {version.entry.id: version for version in shelf.versions}
+        versions = [v for v in shelf.versions if v.entry.id in shelf.unrecorded]
+        for entry in entries:
+            version = known.get(entry.id)
+            if version is not None:
+                if entry.id not in shelf.unrecorded:
+                    versions.append(version)
+                if entry.response_time > version.entry.response_time:
+                    version.update(entry)
+            elif entry.combinable or entry.complete:
+                versions.append(Version(self._context, entry, Link(entry.target, {})))
+        for version in shelf.versions:
+            if version not in versions:
+                version.changed = True
+        shelf.versions = sorted(versions, key=lambda v: -v.entry.response_time)
+
+    def _forget_some(self) -> None:
+        while len(self._shelves) > _MOST_SHELVES:
+            key, shelf = self._shelves.popitem(last=False)
+            if shelf.busy:
+                self._shelves[key] = shelf
+                return
+
+    def _lease(self, key: str) -> bool:
+        leases = self._context.cache.leases
+        return leases is None or leases.take(key_place(key))
+
+    def _release(self, key: str) -> None:
+        leases = self._context.cache.leases
+        if leases is not None and leases.held(key_place(key)):
+            leases.release(key_place(key))
+
+    async def _wait_for_others(self, key: str, passer: Delivery) -> None:
+        """Wait until another process has found out about a key, or has given up."""
+        cache = self._context.cache
+        generation = cache.generation(key)
+        while cache.generation(key) == generation and not passer.aborted:
+            await asyncio.sleep(_LOOK)
+            if self._lease(key):
+                self._release(key)
+                return
+
+    # Asking.
+
+    def _open(
+        self,
+        shelf: Shelf,
+        request: Request,
+        version: Version | None,
+        passer: Delivery | None,
+        must_ask: MustAsk | None,
+    ) -> Opening:
+        """Begin to ask the origin."""
+        if self._context.closed:
+            raise OriginClosed("the proxy is stopping")
+        usable = must_ask is not None and must_ask.usable_on_error
+        passing = shelf.passing_until > self._context.loop.time()
+        opening = Opening(self._context, self, request, version, passer, usable, passing)
+        alone = shelf.opening is None and not passing
+        if alone:
+            shelf.opening = opening
+        self._context.spawn(self._run(shelf, opening, alone))
+        return opening
+
+    async def _run(self, shelf: Shelf, opening: Opening, alone: bool) -> None:
+        """See an opening through; others may ask when its head is known."""
+
+        def settled(_: object) -> None:
+            if shelf.opening is opening:
+                shelf.opening = None
+                if not isinstance(opening.outcome, Admitted):
+                    self._release(shelf.key)
+
+        if alone:
+            opening.settled.add_done_callback(settled)
+        await opening.run()
+
+    def _revalidate_soon(self, shelf: Shelf, request: Request, version: Version) -> None:
+        """Ask in the background whether a stale version is still valid (RFC 5861 section 3)."""
+        self._context.counters.add(Count.CACHE_STALE)
+        if shelf.opening is not None or not self._lease(shelf.key):
+            return
+        shelf.passing_until = 0.0
+        self._open(shelf, request.of_whole(), version, None, None)
+
+    # What openings tell.
+
+    def admitted(self, version: Version) -> None:
+        """A new version is stored from now on, in the place of what it replaces."""
+        entry = version.entry
+        shelf = self._shelves.get(entry.key)
+        if shelf is None:
+            shelf = self._shelves[entry.key] = Shelf(
+                entry.key, self._context.cache.generation(entry.key)
+            )
+        replaced = [other for other in shelf.versions if other.entry.vary == entry.vary]
+        for other in replaced:
+            other.changed = True
+        shelf.versions = [version, *(v for v in shelf.versions if v not in replaced)]
+        shelf.unrecorded.add(entry.id)
+        shelf.passing_until = 0.0
+        self._context.spawn(self._record(shelf, version, [v.entry.id for v in replaced]))
+
+    def kept(self, version: Version) -> None:
+        """A body of unknown length has come to its end and is stored."""
+        shelf = self._shelves.get(version.entry.key)
+        if shelf is not None:
+            shelf.passing_until = 0.0
+            shelf.generation = -1
+
+    async def _record(self, shelf: Shelf, version: Version, replaced: list[int]) -> None:
+        try:
+            await self._context.cache.add(version.entry, replaced)
+        except CannotStore:
+            # Who reads it already goes on; the next one asks anew.
+            if version in shelf.versions:
+                shelf.versions.remove(version)
+        finally:
+            shelf.unrecorded.discard(version.entry.id)
+            self._release(shelf.key)
+
+    def confirmed(
+        self, version: Version, fields: tuple[Pair, ...], request_time: float, response_time: float
+    ) -> None:
+        """A 304 came: the stored fields and times are those of now (RFC 9111 section 4.3.4)."""
+        entry = replace(
+            version.entry, fields=fields, request_time=request_time, response_time=response_time
+        )
+        version.update(entry)
+        self._context.spawn(self._context.cache.refresh(entry))
+
+    # Removing.
+
+    async def purge(self, target: str) -> int:
+        """Remove what is stored for a target; how many objects there were."""
+        return await self._context.cache.purge(self.key(target))
+
+    async def purge_prefix(self, target: str) -> int:
+        """Remove what is stored for all targets that begin so."""
+        return await self._context.cache.purge_prefix(self.key(target))
+
+    async def close(self) -> None:
+        """End what is under way."""
+        await self._context.close()

@@ -1,0 +1,376 @@
+"""The question to an origin that finds out what there is under a key, or whether it still is.
+
+One at a time for a key, in all processes: the others wait for its head. Where the answer may be
+stored it becomes a version with a fill; where not, it goes to the client that asked for it.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Final
+
+from aprp.cache.entry import Entry, new_id
+from aprp.media.context import Context, Link
+from aprp.media.delivery import Delivery
+from aprp.media.errors import OriginBroke
+from aprp.media.fill import Fill
+from aprp.media.keeping import Keeping
+from aprp.media.plan import opening_range
+from aprp.media.request import Request
+from aprp.media.version import Version
+from aprp.semantics.answer import declared_length
+from aprp.semantics.cache_status import cache_status
+from aprp.semantics.conditions import ETag
+from aprp.semantics.headers import Pair
+from aprp.semantics.ranges import ContentRange, RangeSpec
+from aprp.semantics.storing import (
+    selects_for_update,
+    storable,
+    storable_fields,
+    updated_fields,
+)
+from aprp.semantics.vary import vary_of
+from aprp.stats.counters import Count
+from aprp.upstream.errors import OriginFailure
+from aprp.upstream.head import ResponseHead
+from aprp.upstream.origins import Origin
+
+if TYPE_CHECKING:
+    from aprp.media.library import Library
+
+# Answers that say that the origin cannot answer now (RFC 5861 section 4).
+_ERRORS: Final = frozenset({500, 502, 503, 504})
+_BODILESS: Final = frozenset({204, 304})
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The answer is stored as it comes, as this version."""
+
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What is stored is still valid (304)."""
+
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """The answer is not stored and goes to the client that asked; `why` is a short token.
+
+    `again`: it was of another range than the client's, who has to be answered by one of its own.
+    """
+
+    why: str
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No usable answer; what is stored may do in its place. `error` None: an error status."""
+
+    error: Exception | None
+
+
+# Why an answer that nobody waits for any more is not stored.
+ABORTED: Final = "aborted"
+
+# It is stored when it has come to its end, and its length is known.
+NO_LENGTH: Final = "no-length"
+
+Outcome = Admitted | Confirmed | Passed | Failed
+
+
+class Opening:
+    """A request to the origin on behalf of one client, and of all who want the same.
+
+    `stale` is what is stored and needs to be confirmed; `passer` delivers an answer that is not
+    stored, None where nobody waits for it. `settled` is done when `outcome` is known, `finished`
+    when the answer is over.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        library: "Library",
+        request: Request,
+        stale: Version | None,
+        passer: Delivery | None,
+        usable: bool,
+        exact: bool,
+    ) -> None:
+        """Nothing is sent yet.
+
+        `usable` says whether `stale` may be served where the origin cannot answer, `exact` that
+        the very range of the client is asked for, since storing is not likely.
+        """
+        self._context = context
+        self._library = library
+        self._request = request
+        self._stale = stale
+        self._passer = passer
+        self._usable = usable
+        self._ask = context.make_ask(self)
+        self._exact = exact
+        self._own_range: RangeSpec | None = None
+        self._sent: RangeSpec | None = None
+        self._sent_at = 0.0
+        self._keeping: Keeping | None = None
+        self._wanted_by: set[Delivery] = set()
+        self.status = 0
+        self.outcome: Outcome | None = None
+        self.settled: asyncio.Future[None] = context.loop.create_future()
+        self.finished: asyncio.Future[None] = context.loop.create_future()
+
+    def joined(self, passer: Delivery) -> None:
+        """A client waits for the head."""
+        self._wanted_by.add(passer)
+
+    def left(self, passer: Delivery) -> None:
+        """A client is gone: without others that wait, nobody wants the head."""
+        self._wanted_by.discard(passer)
+        if self.outcome is None and not self._wanted_by:
+            self._ask.abort()
+
+    async def over(self, passer: Delivery) -> None:
+        """Return when the answer has gone to the client; raises what a Delivery raises."""
+        try:
+            await asyncio.shield(self.finished)
+        except OriginFailure as error:
+            if passer.begun:
+                raise OriginBroke(str(error)) from error
+            raise
+        await passer.conclude()
+
+    async def run(self) -> None:
+        """Ask, and see the answer through."""
+        error: Exception | None = None
+        try:
+            self._sent_at = time.time()
+            await self._ask.send(
+                "GET", self._request.target, self._fields(), expects_placement=True
+            )
+        except Exception as failure:
+            # One that nobody thought of goes to the client's exchange, which logs it.
+            error = failure
+            if self.outcome is None:
+                self._settle(Failed(failure))
+        finally:
+            if self.outcome is None:
+                self._settle(Passed(ABORTED))
+            if self._keeping is not None:
+                await self._keep(self._keeping, error is None)
+            if not self.finished.done():
+                if error is not None:
+                    self.finished.set_exception(error)
+                    # Whether anybody awaits it or not.
+                    self.finished.exception()
+                else:
+                    self.finished.set_result(None)
+        if self._ask.surplus and isinstance(self.outcome, Admitted):
+            version = self.outcome.version
+            version.distrust(version.length)
+
+    async def _keep(self, keeping: Keeping, ended: bool) -> None:
+        """The end of a body of unknown length: it counts if it came by itself."""
+        if not ended or self._passer is None or self._passer.cut:
+            await keeping.drop()
+            return
+        entry = await keeping.finish()
+        if entry is not None:
+            link = Link(self._request.target, self._request.fields)
+            self._library.kept(Version(self._context, entry, link))
+
+    def _fields(self) -> dict[str, str]:
+        """The client's fields; for a stored version its validators (RFC 9111 section 4.3.1)."""
+        request = self._request
+        fields = dict(request.fields)
+        ranges = request.asked.ranges
+        if ranges is not None:
+            own = self._own_range = ranges.specs[0]
+            window = self._context.tuning.read_ahead
+            self._sent = own if self._exact else opening_range(own, self._context.grid, window)
+            fields["Range"] = f"bytes={self._sent}"
+            fields["Accept-Encoding"] = "identity"
+        if self._stale is not None:
+            self._context.counters.add(Count.CACHE_REVALIDATIONS)
+            for name in [name for name in fields if name.lower().startswith("if-")]:
+                del fields[name]
+            stored = self._stale.fields
+            for field, name in (("ETag", "If-None-Match"), ("Last-Modified", "If-Modified-Since")):
+                value = stored.get(field)
+                if value is not None:
+                    fields[name] = value
+        return fields
+
+    def _settle(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        if not self.settled.done():
+            self.settled.set_result(None)
+
+    # aprp.upstream.asking.Reader
+
+    def on_origin(self, origin: Origin) -> None:
+        """Note who is asked, for the log."""
+        if self._passer is not None:
+            self._passer.on_origin(origin)
+
+    def on_head(self, head: ResponseHead) -> None:
+        """Decide what becomes of the answer."""
+        if "Date" not in head.fields:
+            head.fields.add("Date", formatdate(usegmt=True))
+        self.status = head.status
+        stale = self._stale
+        if (
+            stale is not None
+            and head.status == 304
+            and selects_for_update(stale.fields.get, head.fields.get)
+        ):
+            self._confirm(stale, head)
+            return
+        if stale is not None and self._usable and head.status in _ERRORS:
+            self._settle(Failed(None))
+            self._ask.abort()
+            return
+        why = self._admit(head)
+        if why is None:
+            return
+        if why == NO_LENGTH:
+            # Nobody may take it for what it will be.
+            entry = replace(self._entry(head, 0), combinable=False, complete=False)
+            most = self._context.tuning.most_kept
+            self._keeping = Keeping(self._context, entry, self._combinable(head), most)
+        again = head.status == 206 and self._sent != self._own_range
+        self._settle(Passed(why, again))
+        if self._passer is None or self._passer.aborted or again:
+            self._ask.abort()
+            return
+        self._passer.adopt(self._ask, self._sent)
+        fwd = "stale" if stale is not None else "miss"
+        self._passer.tell(
+            cache_status(self._library.name, fwd=fwd, fwd_status=head.status, detail=why)
+        )
+        self._passer.on_head(head)
+
+    def on_body(self, view: memoryview) -> "asyncio.Future[None] | None":
+        """Hand on what is not stored, or is stored only if it comes to its end."""
+        if not isinstance(self.outcome, Passed) or self._passer is None:
+            return None
+        waiting = self._passer.on_body(view)
+        return waiting if self._keeping is None else self._keeping.take(view, waiting)
+
+    # Outcomes.
+
+    def _confirm(self, stale: Version, head: ResponseHead) -> None:
+        old = stale.entry
+        fields = updated_fields(old.fields, head.fields.get_all())
+        self._library.confirmed(stale, tuple(fields), self._sent_at, time.time())
+        self._settle(Confirmed(stale))
+
+    def _admit(self, head: ResponseHead) -> str | None:
+        """Make a version of the answer; if it is not to be stored, the reason."""
+        request = self._request
+        get = head.fields.get
+        status = 200 if head.status == 206 else head.status
+        why = storable("GET", request.get, status, get, time.time())
+        if why is not None:
+            return why
+        if head.status in _BODILESS or self._context.cache.problem is not None:
+            return "not-stored"
+        place = self._place(head)
+        if isinstance(place, str):
+            return place
+        begins, stop, length = place
+        if head.status == 206 and not self._combinable(head):
+            return "no-validator"
+        grid = self._context.grid
+        begin = grid.ceil(begins)
+        if begin >= stop and length > 0:
+            return "small-part"
+        entry = self._entry(head, length)
+        version = Version(self._context, entry, Link(request.target, request.fields))
+        self._library.admitted(version)
+        if length:
+            whole = not version.ranges
+            fill = Fill(version, begin, min(grid.ceil(stop), length), whole=whole)
+            # Until its reader has joined.
+            fill.keep = min(begin + 1, length)
+            if whole:
+                fill.claim_stream()
+            else:
+                fill.lease_ahead()
+            fill.adopt(self._ask, begins, stop, head.status != 206)
+            self._ask.place(fill)
+            version.fills.append(fill)
+            self._context.spawn(fill.run(self.finished))
+        self._settle(Admitted(version))
+        return None
+
+    def _entry(self, head: ResponseHead, length: int) -> Entry:
+        """What is known of a response that is stored from now on."""
+        request, get = self._request, head.fields.get
+        vary = vary_of(get, request.get)
+        assert vary is not None, "`storable` refuses Vary: *"
+        pairs = storable_fields(head.fields.get_all(), get("Connection"))
+        return Entry(
+            id=new_id(),
+            key=request.key,
+            vary=vary,
+            status=200 if head.status == 206 else head.status,
+            reason="OK" if head.status == 206 else head.reason,
+            fields=_of_whole(pairs, length),
+            length=length,
+            request_time=self._sent_at,
+            response_time=time.time(),
+            ranges=self._does_ranges(head),
+            combinable=self._combinable(head),
+            complete=length == 0,
+            target=request.target,
+        )
+
+    def _place(self, head: ResponseHead) -> tuple[int, int, int] | str:
+        """Which bytes the body holds, and the whole length; or why it cannot be told."""
+        get = head.fields.get
+        declared = declared_length(get)
+        if head.status != 206:
+            return NO_LENGTH if declared is None else (0, declared, declared)
+        got = ContentRange.parse(get("Content-Range") or "")
+        if self._sent is None or not isinstance(got, ContentRange) or got.total is None:
+            return "bad-range"
+        wanted = self._sent.select(got.total)
+        if wanted is None or not got.start <= wanted.start < got.stop:
+            return "bad-range"
+        if declared is not None and declared != got.stop - got.start:
+            return "bad-range"
+        if (get("Content-Encoding") or "identity").lower() != "identity":
+            return "bad-coding"
+        return got.start, min(got.stop, wanted.stop), got.total
+
+    def _combinable(self, head: ResponseHead) -> bool:
+        """Whether parts of different answers may be combined (RFC 9111 section 3.4)."""
+        get = head.fields.get
+        etag = ETag.parse(get("ETag") or "")
+        if etag is not None and not etag.weak:
+            return True
+        if (get("Content-Encoding") or "identity").lower() != "identity" or head.status not in (
+            200,
+            206,
+        ):
+            return False
+        return "Last-Modified" in head.fields or self._context.tuning.without_validator
+
+    def _does_ranges(self, head: ResponseHead) -> bool:
+        if head.status == 206:
+            return True
+        # A 200 to a request with a range comes from an origin that has none.
+        return self._sent is None and (head.fields.get("Accept-Ranges") or "").lower() != "none"
+
+
+def _of_whole(pairs: list[Pair], length: int) -> tuple[Pair, ...]:
+    """The fields of a response with the whole, made of those of a part."""
+    kept = [pair for pair in pairs if pair[0].lower() not in ("content-range", "content-length")]
+    return (*kept, ("Content-Length", str(length)))

@@ -1,0 +1,146 @@
+"""A reader: gives a span of a version to a client, from slices and live fills as they stand."""
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from aprp.media.cutter import Piece
+from aprp.stats.counters import Count
+
+if TYPE_CHECKING:
+    from aprp.media.fill import Fill
+    from aprp.media.version import Version
+
+# Most bytes handed to a client's connection at once.
+_AT_ONCE = 4 << 20
+
+
+class ReaderGone(Exception):
+    """The client went away while the reader waited."""
+
+
+class Taker(Protocol):
+    """Whom a reader reads for."""
+
+    def write(self, *pieces: Piece) -> "asyncio.Future[None] | None":
+        """Take bytes; the future, if any, is done when more are welcome."""
+
+
+class SpanReader:
+    """Reads the bytes from `position` up to `stop` of a version, in order.
+
+    `waiting` is what it waits on while its next byte is missing; `window` the size of the next
+    fetch for it in bytes; `sequel` whether it goes on where another read ended; `own` whether the
+    proxy reads for itself and no client has asked; bytes before `fetched_until` are fetched for it.
+    """
+
+    __slots__ = (
+        "_gone",
+        "_out",
+        "fetched_until",
+        "following",
+        "foreign_at",
+        "foreign_seen",
+        "foreign_since",
+        "own",
+        "position",
+        "sequel",
+        "stop",
+        "version",
+        "waiting",
+        "window",
+    )
+
+    def __init__(
+        self, version: "Version", start: int, stop: int, out: Taker, own: bool = False
+    ) -> None:
+        self.version = version
+        self.position = start
+        self.stop = stop
+        self.window = version.context.tuning.read_ahead // 2
+        self.own = own
+        self.sequel = not own and version.is_sequel(start)
+        self.waiting: asyncio.Future[None] | None = None
+        self.following: Fill | None = None
+        self.fetched_until = 0
+        self.foreign_at: int | None = None
+        self.foreign_since: float | None = None
+        self.foreign_seen = 0
+        self._out = out
+        self._gone = False
+
+    def __enter__(self) -> "SpanReader":
+        self.version.join(self)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.version.leave(self)
+
+    def abort(self) -> None:
+        """The client is gone."""
+        self._gone = True
+        self.wake()
+
+    # For the version.
+
+    async def wait(self) -> None:
+        """Wait until `wake` or `fail`."""
+        self.waiting = self.version.context.loop.create_future()
+        try:
+            await self.waiting
+        finally:
+            self.waiting = None
+
+    def wake(self) -> None:
+        """Look again."""
+        if self.waiting is not None and not self.waiting.done():
+            self.waiting.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        """What it waits for will not come."""
+        if self.waiting is not None and not self.waiting.done():
+            self.waiting.set_exception(error)
+
+    # Reading.
+
+    async def first(self) -> None:
+        """Return when the first byte is there.
+
+        Raises VersionChanged, an OriginFailure, or ReaderGone.
+        """
+        while self.position < self.stop and not self._gone:
+            if self.version.available(self.position, self.stop) is not None:
+                return
+            await self.version.supply(self)
+        if self._gone:
+            raise ReaderGone
+
+    async def run(self) -> None:
+        """Give every byte; raises as `first` does."""
+        version, out, stop = self.version, self._out, self.stop
+        slice_size = version.context.grid.size
+        counters = version.context.counters
+        if self.sequel:
+            version.read_ahead(self)
+        while (position := self.position) < stop:
+            if self._gone:
+                raise ReaderGone
+            view = version.available(position, min(stop, position + _AT_ONCE))
+            if view is None:
+                await version.supply(self)
+                continue
+            cold = version.warm(position, len(view))
+            if cold is not None:
+                await version.context.cache.load(*cold)
+                if self._gone:
+                    raise ReaderGone
+            self.foreign_since = None
+            waiting = out.write(view)
+            self.position = position + len(view)
+            stored = self.position - max(position, self.fetched_until)
+            if stored > 0 and not self.own:
+                counters.add(Count.BYTES_FROM_CACHE, stored)
+            if self.position // slice_size != position // slice_size:
+                version.moved(self)
+            if waiting is not None:
+                version.pace.rest()
+                await waiting

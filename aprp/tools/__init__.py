@@ -1,0 +1,1 @@
+"""What people do with the cache from the command line: `aprp cache`."""

@@ -1,0 +1,39 @@
+"""Figures as people read them."""
+
+from typing import Final
+
+_UNITS: Final = ("KiB", "MiB", "GiB", "TiB", "PiB")
+_SPANS: Final = ((86400, "d"), (3600, "h"), (60, "m"))
+
+
+def size_text(count: float) -> str:
+    """Give a number of bytes, in the largest unit of which there is at least one."""
+    if count < 1024:
+        return f"{int(count)} B"
+    for unit in _UNITS:
+        count /= 1024
+        # What would be rounded to 1024.0 belongs to the next unit.
+        if count < 1023.95 or unit == _UNITS[-1]:
+            break
+    return f"{count:.1f} {unit}"
+
+
+def span_text(seconds: float) -> str:
+    """Give a length of time in its largest unit, cut off below: `3d`, `5h`, `59m`, `12s`."""
+    for length, unit in _SPANS:
+        if seconds >= length:
+            return f"{int(seconds // length)}{unit}"
+    return f"{max(int(seconds), 0)}s"
+
+
+def percent_text(part: int, whole: int) -> str:
+    """Give a share in percent; only what is whole is 100 %, and only nothing is 0 %."""
+    if part >= whole:
+        return "100%"
+    shown = min(max(part / whole * 100, 0.1), 99.9) if part > 0 else 0.0
+    return f"{shown:.1f}%"
+
+
+def count_text(count: int, noun: str) -> str:
+    """Give `1 object`, `2 objects`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
