@@ -16,8 +16,9 @@ from aprp.handlers import media, options, purge, stats
 from aprp.handlers.errors import Problem
 from aprp.handlers.exchange import Exchange
 from aprp.media.context import Context, Tuning
-from aprp.media.library import Library, Policy
+from aprp.media.library import Library
 from aprp.media.plan import Grid
+from aprp.media.shelf import Policy
 from aprp.media.tally import Tallies
 from aprp.semantics.forwarded import forward_fields
 from aprp.stats.counters import Count, Counters

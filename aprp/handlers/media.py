@@ -1,5 +1,6 @@
 """The door of media: GET and HEAD, a range by header, by parameter or by path."""
 
+import time
 from dataclasses import dataclass
 from functools import partial
 
@@ -110,7 +111,7 @@ def read_question(exchange: Exchange) -> Question:
         by_header = parse_header(header)
         if by_header is not None:
             statements.append(Statement("Range header", header, by_header))
-    conditions = Conditions.from_headers(get)
+    conditions = Conditions.from_headers(get, int(time.time()))
     asked = Asked(
         exchange.method,
         _one_range(statements, settings.MAX_RANGES),

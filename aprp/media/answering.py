@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import assert_never
 
-from aprp.media.checks import Changed, Refused
+from aprp.media.checks import Changed, Denied, Refused
 from aprp.media.context import Link
 from aprp.media.delivery import Delivery
 from aprp.media.errors import (
@@ -13,11 +13,13 @@ from aprp.media.errors import (
     OriginBroke,
     RangeNotSatisfiable,
 )
-from aprp.media.library import Found, Library
+from aprp.media.library import Library
 from aprp.media.output import Output, Sink
 from aprp.media.reader import ReaderGone, SpanReader
 from aprp.media.request import Request
-from aprp.media.version import Version, VersionChanged
+from aprp.media.shelf import Found
+from aprp.media.supply import VersionChanged
+from aprp.media.version import Version
 from aprp.semantics.answer import (
     RELAY,
     Answer,
@@ -37,6 +39,10 @@ from aprp.upstream.errors import OriginFailure
 
 # How often an answer that has not begun is begun anew because the file changed meanwhile.
 _ATTEMPTS = 4
+
+
+class _NotToBeStored(Exception):
+    """Bytes are missing, and the client wants none to be stored, or may have none of these."""
 
 
 class Answering:
@@ -80,22 +86,33 @@ class Answering:
         for _ in range(_ATTEMPTS):
             found = self._library.look(self._request)
             if found is None:
-                request = self._request
-                self._passer = Delivery(
-                    request.asked,
-                    request.target,
-                    request.fields,
-                    self._sink,
-                    self._make_ask,
-                    self._via,
-                )
-                found = await self._library.find(request, self._passer)
+                self._passer = self._delivery()
+                found = await self._library.find(self._request, self._passer)
                 if found is None:
                     self._counters.add(Count.CACHE_PASSES)
                     return
-            if self._gone or await self._answer(found):
+            try:
+                if self._gone or await self._answer(found):
+                    return
+            except _NotToBeStored:
+                await self._pass()
                 return
         raise BadOrigin("the file changes at the origin faster than it can be read")
+
+    async def _pass(self) -> None:
+        """Let the origin answer this client; nothing is stored (RFC 9111 section 5.2.1.5)."""
+        passer = self._passer = self._delivery()
+        passer.tell(cache_status(self._library.name, fwd="request"))
+        self._counters.add(Count.CACHE_PASSES)
+        if self._gone:
+            passer.abort()
+        await passer.run()
+
+    def _delivery(self) -> Delivery:
+        request = self._request
+        return Delivery(
+            request.asked, request.target, request.fields, self._sink, self._make_ask, self._via
+        )
 
     async def _answer(self, found: Found) -> bool:
         """Answer with a version; False if it has been replaced before a byte was promised."""
@@ -111,6 +128,8 @@ class Answering:
         except Refused as error:
             if self.begun:
                 raise OriginBroke(str(error)) from error
+            if isinstance(error, Denied):
+                raise _NotToBeStored from error
             raise BadOrigin(str(error)) from error
         except OriginFailure as error:
             if self.begun:
@@ -122,6 +141,7 @@ class Answering:
 
     async def _send(self, found: Found) -> None:
         version, asked = found.version, self._request.asked
+        head = found.head or version.head
         answer: Answer = RELAY
         if version.entry.status == 200:
             answer = decide(asked, None, 200, version.fields.get)
@@ -132,17 +152,17 @@ class Answering:
                 reader = self._reader_of(version, span.start, span.stop)
                 self._note(found, span.start, span.stop)
                 if asked.method == "HEAD":
-                    self._out.span(version.head, span, total)
+                    self._out.span(head, span, total)
                     return
                 with reader:
                     await reader.first()
-                    self._out.span(version.head, span, total)
+                    self._out.span(head, span, total)
                     await reader.run()
             case Parts() as parts:
                 await self._send_parts(found, parts)
             case NotModified():
                 self._note(found, 0, 0)
-                self._out.not_modified(version.head)
+                self._out.not_modified(head)
             case PreconditionFailed(field):
                 raise ConditionFailed(field)
             case NoSuchRange(total):
@@ -154,27 +174,29 @@ class Answering:
 
     async def _send_whole(self, found: Found) -> None:
         version = found.version
+        head = found.head or version.head
         self._note(found, 0, version.length)
         if self._request.asked.method == "HEAD" or version.length == 0:
-            self._out.relay(version.head)
+            self._out.relay(head)
             return
         with self._reader_of(version, 0, version.length) as reader:
             await reader.first()
-            self._out.relay(version.head)
+            self._out.relay(head)
             await reader.run()
 
     async def _send_parts(self, found: Found, parts: Parts) -> None:
         version = found.version
+        head = found.head or version.head
         self._note(found, parts.spans[0].start, parts.spans[-1].stop)
         if self._request.asked.method == "HEAD":
-            self._out.parts(version.head, parts)
+            self._out.parts(head, parts)
             return
         framing = None
         for number, span in enumerate(parts.spans):
             with self._reader_of(version, span.start, span.stop) as reader:
                 await reader.first()
                 if framing is None:
-                    framing = self._out.parts(version.head, parts)
+                    framing = self._out.parts(head, parts)
                 waiting = self._out.write(framing.part_head(number))
                 if waiting is not None:
                     await waiting
@@ -201,6 +223,8 @@ class Answering:
             counters.add(Count.CACHE_HITS)
         elif self._request.directives.only_if_cached:
             raise OnlyIfCached
+        elif self._request.directives.no_store:
+            raise _NotToBeStored
         else:
             missing = version.available(start, stop) is None
             counters.add(Count.CACHE_MISSES if missing else Count.CACHE_PARTIAL)

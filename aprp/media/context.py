@@ -73,6 +73,8 @@ class Context:
     async def close(self) -> None:
         """End every task; none is begun afterwards."""
         self.closed = True
+        # A task that is cancelled before its first step does not clean up after itself.
+        await asyncio.sleep(0)
         tasks = list(self.tasks)
         for task in tasks:
             task.cancel()

@@ -11,17 +11,15 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xxhash import xxh3_64
-
 from aprp.cache.cache import CannotStore
 from aprp.cache.extent import SLICES, Extent
-from aprp.cache.leases import key_place, slice_place
 from aprp.media.checks import Changed, Refused, check_continuation
+from aprp.media.leasing import FillLeases
 from aprp.media.scratch import Scratch
+from aprp.media.writing import SliceWriter
 from aprp.semantics.ranges import IntRange
 from aprp.stats.counters import Count
 from aprp.upstream.asking import Ask
@@ -87,7 +85,7 @@ class Fill:
         self.keep = 0
         self.streams = False
         self.scratch: Scratch | None = Scratch(begin) if exact else None
-        self._leases: set[int] = set()
+        self.leases = FillLeases(version.context, version.entry.id)
         self._regions: deque[_Region] = deque()
         self._prepared = begin
         self._bound = 0
@@ -102,10 +100,10 @@ class Fill:
         self._answered_until = 0
         self._problem: Exception | None = None
         self.over = False
+        self._lingers = False
         self._failed_at: Origin | None = None
         self._look: asyncio.TimerHandle | None = None
-        self._stream_claimed = False
-        self._sum: xxh3_64 | None = None
+        self._writer = SliceWriter(version.context, version.length)
 
     def __repr__(self) -> str:
         return f"<Fill {self.begin}-{self.stop} at {self.position}>"
@@ -124,48 +122,17 @@ class Fill:
         self._answered_until = stop
         self._used = self.version.link
 
-    @property
-    def _stream_place(self) -> int:
-        return key_place(f"stream of {self.version.entry.id:x}")
-
-    def claim_stream(self) -> bool:
-        """Of an origin without ranges one stream at a time is read; False: another process does."""
-        leases = self.version.context.cache.leases
-        self._stream_claimed = leases is not None and leases.take(self._stream_place)
-        return self._stream_claimed
-
     def read_to_end(self) -> None:
         """The origin does no ranges: this stream is the one way to get at any byte."""
         self.whole = self.streams = True
         self.stop = self.version.length
-        if not self._stream_claimed:
-            self.claim_stream()
-
-    def leased(self, numbers: Iterable[int]) -> None:
-        """The leases on these slices have been taken for it."""
-        self._leases.update(numbers)
-
-    def lease_ahead(self) -> None:
-        """Take the leases of the window; it ends where another process has one."""
-        grid, leases = self.version.context.grid, self.version.context.cache.leases
-        first = self.begin // grid.size
-        wanted = -(-(self.stop - self.begin) // grid.size)
-        if leases is not None and not self.whole:
-            count = leases.take_some(slice_place(self.version.entry.id, first), wanted)
-            self.leased(range(first, first + count))
-            self.stop = min(self.stop, (first + count) * grid.size)
-
-    def give_leases(self, place: int) -> None:
-        """Give back the leases on slices from `place` on."""
-        size = self.version.context.grid.size
-        for number in [number for number in self._leases if number * size >= place]:
-            self._give_lease(number)
+        self.leases.take_stream()
 
     def cede(self, place: int) -> None:
         """Another fill takes over from `place`, an edge of a slice, on."""
         self.stop = min(self.stop, place)
         self._prepared = min(self._prepared, place)
-        self.give_leases(place)
+        self.leases.give_from(place // self.version.context.grid.size)
         while self._regions and self._regions[-1].begin >= place:
             self._regions.pop()
         if self._regions:
@@ -177,6 +144,8 @@ class Fill:
         try:
             await self._prepare()
             await self._fetch(opening)
+            if self.scratch is not None:
+                await self._linger(self.scratch)
         except (OriginFailure, Changed, Refused) as failure:
             error = failure
         except Exception as failure:
@@ -217,6 +186,15 @@ class Fill:
             finally:
                 self._ask = None
 
+    async def _linger(self, scratch: Scratch) -> None:
+        """What is in memory only stays until those who follow have taken it."""
+        self.over = self._lingers = True
+        while any(
+            scratch.begin <= reader.position < scratch.position for reader in self.version.readers
+        ):
+            self._gate = self.version.context.loop.create_future()
+            await self._gate
+
     @property
     def _done(self) -> bool:
         return self.over or self.position >= self.stop
@@ -233,13 +211,7 @@ class Fill:
             self._preparing.cancel()
         if self._look is not None:
             self._look.cancel()
-        leases = self.version.context.cache.leases
-        if leases is not None:
-            for number in self._leases:
-                leases.release(slice_place(self.version.entry.id, number))
-            if self._stream_claimed:
-                leases.release(self._stream_place)
-        self._leases.clear()
+        self.leases.give_all()
         self._open_gate()
         self.version.ended(self, error)
 
@@ -275,9 +247,14 @@ class Fill:
             # A link that has run out; a newer client had a better one.
             self._fail(OriginClosed(f"the origin answered {head.status}"))
             return
+        version = self.version
         try:
             begins, stop = check_continuation(
-                self.version.validators, self.version.length, self.position, head
+                version.validators,
+                version.length,
+                self.position,
+                head,
+                version.fields.get("Content-Encoding"),
             )
         except (Changed, Refused, OriginFailure) as error:
             if isinstance(error, Refused):
@@ -308,10 +285,10 @@ class Fill:
         """Room for the next bytes."""
         if self._skip:
             return _WASTE[: self._skip]
-        if self.position >= self.stop:
+        if self.position >= self._until:
             return _WASTE
         if self.scratch is not None:
-            return self.scratch.space(self.stop)
+            return self.scratch.space(self._until)
         if not self._regions:
             if self._landing is None:
                 self._landing = bytearray(_LANDING)
@@ -319,7 +296,7 @@ class Fill:
         # What a reader may not come to want is not taken in.
         if self._bound <= self.position:
             self._bound = max(self._limit(), self.position + 1)
-        end = min(self._regions[0].end, self._bound)
+        end = min(self._regions[0].end, self._bound, self._until)
         return self.version.context.inlet[: end - self.position]
 
     def placed(self, count: int) -> "asyncio.Future[None] | None":
@@ -329,17 +306,29 @@ class Fill:
         if self._skip:
             self._skip -= count
             return None
-        if self.position >= self.stop:
-            if self._answered_until <= self.position:
-                # More than its Content-Range has: nothing of it can be believed.
-                self.version.distrust(self.position)
-            self._finish()
+        if self.position >= self._until:
+            self._take_surplus()
             return None
         if self.scratch is None and not self._regions:
             self._landed += count
             return self._close_gate()
         self._account(self.version.context.inlet[:count])
         return self._next()
+
+    @property
+    def _until(self) -> int:
+        """Where this answer ends, or the window."""
+        return min(self.stop, self._answered_until)
+
+    def _take_surplus(self) -> None:
+        """The answer goes on where nothing is wanted."""
+        if self._answered_until <= self.position:
+            # More than its Content-Range has: nothing of it can be believed.
+            self.version.distrust(self.position)
+            self.over = True
+            assert self._ask is not None
+            self._ask.abort()
+        self._finish()
 
     def _account(self, view: memoryview) -> None:
         """Store what has come, and tell those who wait for it."""
@@ -353,50 +342,16 @@ class Fill:
             region = self._regions[0]
             if region.extent is not None:
                 try:
-                    self._store(region.extent, begin, view)
+                    for number in self._writer.write(region.extent, begin, view):
+                        self.leases.give(number)
                 except OSError as error:
                     version.context.cache.failed(error)
                     self._put_into(self._go_without_storing(begin), view)
             if end >= region.end and self._regions:
                 self._regions.popleft()
         version.advanced(begin, end)
-        if version.pace.most > 1 and not self.exact:
-            version.paced(len(view))
-
-    def _store(self, extent: Extent, begin: int, view: memoryview) -> None:
-        """Write bytes to their place, and say in the header how far their slices have come."""
-        version = self.version
-        size = version.context.grid.size
-        extent.write(begin - extent.start, view)
-        whole = min(extent.start + SLICES * size, version.length)
-        place, end = begin, begin + len(view)
-        while place < end:
-            number = (place - extent.start) // size
-            first = extent.start + number * size
-            edge = min(first + size, whole)
-            until = min(end, edge)
-            if place == first:
-                self._sum = xxh3_64()
-            if self._sum is not None:
-                self._sum.update(view[place - begin : until - begin])
-            if until == edge:
-                # Summed up as it came, where it came in one go.
-                extent.complete(
-                    number, checksum=None if self._sum is None else self._sum.intdigest()
-                )
-                self._sum = None
-                version.context.cache.wrote(extent, number)
-                version.context.cache.touch(extent)
-                self._give_lease(place // size)
-            else:
-                extent.grow(number, until - first)
-            place = edge
-
-    def _give_lease(self, number: int) -> None:
-        leases = self.version.context.cache.leases
-        if number in self._leases and leases is not None:
-            self._leases.discard(number)
-            leases.release(slice_place(self.version.entry.id, number))
+        if version.supply.pace.most > 1 and not self.exact:
+            version.supply.paced(len(view))
 
     # Keeping pace.
 
@@ -412,21 +367,17 @@ class Fill:
 
     def _heed_wishes(self) -> None:
         """A reader of another process that wants bytes far ahead fetches them itself."""
-        if self.whole or self.exact:
+        wish = self._foreign_wish()
+        if wish is None or self.whole or self.exact:
             return
-        version, size = self.version, self.version.context.grid.size
-        for number in {self.position // (size * SLICES), (self.stop - 1) // (size * SLICES)}:
-            extent = version.extent(number)
-            if extent is None:
-                continue
-            offset, at = extent.wanted
-            place = extent.start + offset
-            far = self.position + 2 * size < place < self.stop
-            if far and int(time.monotonic() * 1000) - at < _WISH_LASTS:
-                self.cede(version.context.grid.floor(place))
+        grid = self.version.context.grid
+        if self.position + 2 * grid.size < wish < self.stop:
+            self.cede(grid.floor(wish))
 
     def reconsider(self) -> None:
         """A reader has moved, come or gone, or another process wants more."""
+        if self._lingers:
+            self._open_gate()
         if self.over or self._ask is None:
             return
         if self._at_end():
@@ -454,35 +405,38 @@ class Fill:
         return [
             reader.position
             for reader in self.version.readers
-            if reader.position < self.stop and reader.stop > self.position
+            if reader.position < self.stop
+            and reader.stop > self.position
+            # One far behind gets its bytes from what is stored by then.
+            and reader.position + self._ahead >= self.position
         ]
+
+    @property
+    def _ahead(self) -> int:
+        """How far it goes ahead of its readers: at least the slice that one stands in."""
+        context = self.version.context
+        return max(context.tuning.read_ahead, context.grid.size)
 
     def _followed(self) -> bool:
         return bool(self._followers()) or self._foreign_wish() is not None
 
     def _foreign_wish(self) -> int | None:
-        """How far readers of other processes have come, if there are any."""
-        if not self._regions or self._regions[0].extent is None:
-            return None
-        extent = self._regions[0].extent
-        offset, at = extent.wanted
+        """How far readers of other processes want this to go, if there are any."""
+        wish, at = self.version.context.tallies.wished(self.version.entry.id)
         if int(time.monotonic() * 1000) - at > _WISH_LASTS:
             return None
-        return extent.start + offset
+        return wish if self.begin <= wish <= self.stop else None
 
     def _limit(self) -> int:
         """How far it may go: a little ahead of the fastest of its readers."""
         places = self._followers()
+        wish = self._foreign_wish()
+        if wish is not None:
+            places.append(wish)
         if not places and self.position >= self.keep:
-            wish = self._foreign_wish()
-            if wish is None:
-                # Nobody follows: it ends at the next edge.
-                return self.stop
-            places = [wish]
-        context = self.version.context
-        # At least the slice that the reader stands in.
-        ahead = max(context.tuning.read_ahead, context.grid.size)
-        return max(max(places, default=0) + ahead, self.keep)
+            # Nobody follows: it ends at the next edge.
+            return self.stop
+        return max(max(places, default=0) + self._ahead, self.keep)
 
     def _scratch_full(self, scratch: Scratch) -> bool:
         """Whether memory waits for readers; one that lags far behind the others is left behind."""
@@ -499,7 +453,7 @@ class Fill:
     def _close_gate(self) -> "asyncio.Future[None]":
         assert self._gate is None
         self._gate = self.version.context.loop.create_future()
-        self.version.pace.rest()
+        self.version.supply.pace.rest()
         if self._look is None and self.scratch is None:
             self._look = self.version.context.loop.call_later(_LOOK, self._look_abroad)
         return self._gate
@@ -507,6 +461,7 @@ class Fill:
     def _look_abroad(self) -> None:
         """While it waits: do readers of other processes want more?"""
         self._look = None
+        self._heed_wishes()
         self.reconsider()
         if self._gate is not None and not self.over:
             self._look = self.version.context.loop.call_later(_LOOK, self._look_abroad)
@@ -532,6 +487,10 @@ class Fill:
     async def _prepare_more(self) -> None:
         try:
             await self._prepare()
+        except Exception as error:
+            _log.exception("error while making room for %r", self.version)
+            if self._ask is not None:
+                self._fail(error)
         finally:
             self._preparing = None
 
@@ -556,7 +515,7 @@ class Fill:
         first = (begin - number * extent_size) // grid.size
         most = min(_AHEAD, SLICES - first, -(-(self.stop - begin) // grid.size))
         count = 0
-        while count < most and self._lease(begin // grid.size + count):
+        while count < most and self._has(begin // grid.size + count):
             count += 1
         if count:
             start = number * extent_size
@@ -578,20 +537,22 @@ class Fill:
         else:
             self.stop = begin
 
-    def _lease(self, number: int) -> bool:
-        """Take a slice to fill; False if it is there, or another fill has it."""
-        leases = self.version.context.cache.leases
-        if leases is None:
+    def _has(self, number: int) -> bool:
+        """Whether a slice is this fill's to write; not if it is there, or another fill has it."""
+        # Beyond what was leased at the start only a stream goes, which takes all that comes.
+        if number not in self.leases and not (self.whole and self.leases.take(number)):
             return False
-        if number not in self._leases:
-            # Beyond what was leased at the start only a stream goes, which takes all that comes.
-            if not self.whole or not leases.take(slice_place(self.version.entry.id, number)):
-                return False
-            self._leases.add(number)
-        if self.version.held(number * self.version.context.grid.size):
-            self._give_lease(number)
+        if self.version.whole_by_now(number * self.version.context.grid.size):
+            self.leases.give(number)
             return False
         return True
+
+    def lease_window(self) -> None:
+        """Take the leases of the window; it ends where another process has one."""
+        size = self.version.context.grid.size
+        first = self.begin // size
+        count = self.leases.take_some(first, -(-(self.stop - self.begin) // size))
+        self.stop = min(self.stop, (first + count) * size)
 
     def _put_into(self, scratch: Scratch, view: memoryview) -> None:
         while view:
@@ -604,8 +565,7 @@ class Fill:
         """There is no room: from `position` on bytes only pass through memory."""
         scratch = self.scratch = Scratch(position)
         self._regions.clear()
-        for number in list(self._leases):
-            self._give_lease(number)
+        self.leases.give_from(0)
         return scratch
 
     def _unload(self) -> None:
@@ -614,6 +574,9 @@ class Fill:
         source = memoryview(self._landing)[: self._landed]
         self._landing, self._landed = None, 0
         while source and not self.over:
+            if self.position >= self._until:
+                self._take_surplus()
+                return
             room = self.space()[: len(source)]
             room[:] = source[: len(room)]
             source = source[len(room) :]

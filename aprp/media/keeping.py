@@ -38,13 +38,22 @@ class Keeping:
 
         `waiting` is what the client's side waits for.
         """
-        view = self._copy(view)
+        if not self.given_up:
+            view = self._copy(view)
         if not view or self.given_up:
             return waiting
         return asyncio.ensure_future(self._take_rest(view, waiting))
 
     def _copy(self, view: memoryview) -> memoryview:
         """Copy what there is room for; gives the rest."""
+        try:
+            return self._write(view)
+        except OSError as error:
+            self._context.cache.failed(error)
+            self.given_up = True
+            return view
+
+    def _write(self, view: memoryview) -> memoryview:
         size = self._context.grid.size
         while view and self._extent is not None and self.position < self._room_until:
             extent = self._extent

@@ -8,16 +8,18 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, assert_never
 
-from aprp.cache.entry import CannotStore, Entry
+from aprp.cache.entry import CannotStore
 from aprp.cache.leases import key_place
+from aprp.media.admission import NO_LENGTH
 from aprp.media.context import Context, Link
 from aprp.media.delivery import Delivery
 from aprp.media.errors import OnlyIfCached
-from aprp.media.opening import ABORTED, NO_LENGTH, Admitted, Confirmed, Failed, Opening, Passed
+from aprp.media.opening import ABORTED, Admitted, Confirmed, Failed, Opening, Passed
 from aprp.media.request import Request
+from aprp.media.shelf import Found, Policy, Shelf
 from aprp.media.version import Version
 from aprp.semantics.cache_control import Directives
 from aprp.semantics.cache_key import cache_key
@@ -36,63 +38,13 @@ _MOST_SHELVES: Final = 16384
 # How long a key whose answer could not be stored is asked for without waiting for each other's
 # answers, in seconds.
 _PASSING: Final = 30.0
+_PASSING_ERRORS: Final = 2.0
+
+# Variants of a key that are stored.
+_MOST_VARIANTS: Final = 64
 
 # How often it is looked whether another process has found out about a key, in seconds.
 _LOOK: Final = 0.005
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What an operator sets of freshness, in seconds; `ignored` are parameters outside the key."""
-
-    stale_while_revalidate: float
-    stale_if_error: float
-    heuristic_max: float
-    upstream: str
-    ignored: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A version that may be used to answer, and how it was found (RFC 9211).
-
-    `fwd` is why an origin was asked, None where none was; `age` in seconds, and `ttl`, which is
-    below zero for a stale one.
-    """
-
-    version: Version
-    fwd: str | None
-    age: float
-    ttl: float
-    stored: bool = False
-    collapsed: bool = False
-    fwd_status: int | None = None
-
-
-class Shelf:
-    """What is known under one key: the variants that are stored, and who is finding out more."""
-
-    __slots__ = ("generation", "key", "opening", "passing_until", "unrecorded", "versions")
-
-    def __init__(self, key: str, generation: int) -> None:
-        self.key = key
-        self.generation = generation
-        self.versions: list[Version] = []
-        self.unrecorded: set[int] = set()
-        self.opening: Opening | None = None
-        self.passing_until = 0.0
-
-    def select(self, request: Request) -> Version | None:
-        """The newest version that the request's fields select (RFC 9111 section 4.1)."""
-        for version in self.versions:
-            if not version.changed and selected(version.entry.vary, request.get):
-                return version
-        return None
-
-    @property
-    def busy(self) -> bool:
-        """Whether something is under way that must not be forgotten."""
-        return self.opening is not None or any(v.fills or v.readers for v in self.versions)
 
 
 def _excusable(error: Exception | None) -> bool:
@@ -108,6 +60,7 @@ class Library:
         self._context = context
         self._policy = policy
         self._shelves: OrderedDict[str, Shelf] = OrderedDict()
+        self._kept: set[str] = set()
 
     def key(self, target: str) -> str:
         """The cache key of a target."""
@@ -203,15 +156,18 @@ class Library:
         """What an opening has brought to the client that began it; None: `passer` has answered."""
         fwd = "miss" if must_ask is None else must_ask.reason
         match opening.outcome:
-            case Admitted(admitted):
-                return self._found(admitted, fwd, opening.status, stored=True)
+            case Admitted(admitted, head):
+                found = self._found(admitted, fwd, opening.status, stored=True)
+                return replace(found, head=head)
             case Confirmed(confirmed):
                 return self._found(confirmed, fwd, opening.status)
             case Failed(error):
                 return self._in_spite_of(error, version, must_ask)
             case Passed(why, again):
-                if why != ABORTED and why != NO_LENGTH and opening.status in (200, 206):
-                    shelf.passing_until = self._context.loop.time() + _PASSING
+                if why not in (ABORTED, NO_LENGTH):
+                    lasting = opening.status in (200, 206)
+                    wait = _PASSING if lasting else _PASSING_ERRORS
+                    shelf.passing_until = self._context.loop.time() + wait
                 if again:
                     return await self._pass(request, passer, version, must_ask)
                 await opening.over(passer)
@@ -238,7 +194,7 @@ class Library:
         """What another's opening has brought; None: look again."""
         fwd = "miss" if must_ask is None else must_ask.reason
         match opening.outcome:
-            case Admitted(found) | Confirmed(found):
+            case Admitted(found, _) | Confirmed(found):
                 # Its answer came after this request did: it is as good as an own one.
                 if not found.changed and selected(found.entry.vary, request.get):
                     return self._found(found, fwd, opening.status)
@@ -278,37 +234,26 @@ class Library:
     async def _shelf(self, key: str) -> Shelf:
         """The shelf of a key, as the index has it."""
         cache = self._context.cache
-        shelf = self._shelves.get(key)
-        generation = cache.generation(key)
-        if shelf is not None and shelf.generation == generation:
-            self._shelves.move_to_end(key)
+        while True:
+            shelf = self._shelves.get(key)
+            generation = cache.generation(key)
+            if shelf is not None and shelf.generation == generation:
+                self._shelves.move_to_end(key)
+                return shelf
+            entries = await cache.find(key)
+            if cache.generation(key) != generation:
+                # What was found is of before the change, and may lack what is in use by now.
+                continue
+            shelf = self._shelves.get(key)
+            if shelf is None:
+                shelf = self._shelves[key] = Shelf(key, generation)
+                self._forget_some()
+            elif shelf.generation == generation:
+                # Another request has looked meanwhile.
+                return shelf
+            shelf.generation = generation
+            shelf.fit(entries, self._context)
             return shelf
-        entries = await cache.find(key)
-        shelf = self._shelves.get(key)
-        if shelf is None:
-            shelf = self._shelves[key] = Shelf(key, generation)
-            self._forget_some()
-        shelf.generation = generation
-        self._fit(shelf, entries)
-        return shelf
-
-    def _fit(self, shelf: Shelf, entries: list[Entry]) -> None:
-        """Make a shelf agree with the index."""
-        known = {version.entry.id: version for version in shelf.versions}
-        versions = [v for v in shelf.versions if v.entry.id in shelf.unrecorded]
-        for entry in entries:
-            version = known.get(entry.id)
-            if version is not None:
-                if entry.id not in shelf.unrecorded:
-                    versions.append(version)
-                if entry.response_time > version.entry.response_time:
-                    version.update(entry)
-            elif entry.combinable or entry.complete:
-                versions.append(Version(self._context, entry, Link(entry.target, {})))
-        for version in shelf.versions:
-            if version not in versions:
-                version.changed = True
-        shelf.versions = sorted(versions, key=lambda v: -v.entry.response_time)
 
     def _forget_some(self) -> None:
         while len(self._shelves) > _MOST_SHELVES:
@@ -390,8 +335,11 @@ class Library:
                 entry.key, self._context.cache.generation(entry.key)
             )
         replaced = [other for other in shelf.versions if other.entry.vary == entry.vary]
+        replaced += [v for v in shelf.versions[_MOST_VARIANTS - 1 :] if v not in replaced]
         for other in replaced:
-            other.changed = True
+            # Who reads it goes on, as long as the origin has what it was made of.
+            if other.length != version.length or not other.is_same(version.validators):
+                other.changed = True
         shelf.versions = [version, *(v for v in shelf.versions if v not in replaced)]
         shelf.unrecorded.add(entry.id)
         shelf.passing_until = 0.0
@@ -403,6 +351,17 @@ class Library:
         if shelf is not None:
             shelf.passing_until = 0.0
             shelf.generation = -1
+
+    def may_keep(self, key: str) -> bool:
+        """Whether a body of unknown length is to be stored: one at a time for a key."""
+        if key in self._kept:
+            return False
+        self._kept.add(key)
+        return True
+
+    def keeps_no_more(self, key: str) -> None:
+        """A body of unknown length has ended, well or not."""
+        self._kept.discard(key)
 
     async def _record(self, shelf: Shelf, version: Version, replaced: list[int]) -> None:
         try:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Final
 
-from aprp.cache.entry import Entry, new_id
+from aprp.cache.entry import Entry
+from aprp.media.admission import NO_LENGTH, combinable, entry_of, place_of, whole_head
 from aprp.media.context import Context, Link
 from aprp.media.delivery import Delivery
 from aprp.media.errors import OriginBroke
@@ -19,18 +20,13 @@ from aprp.media.keeping import Keeping
 from aprp.media.plan import opening_range
 from aprp.media.request import Request
 from aprp.media.version import Version
-from aprp.semantics.answer import declared_length
 from aprp.semantics.cache_status import cache_status
-from aprp.semantics.conditions import ETag
-from aprp.semantics.headers import Pair
-from aprp.semantics.ranges import ContentRange, RangeSpec
+from aprp.semantics.ranges import RangeSpec
 from aprp.semantics.storing import (
     selects_for_update,
     storable,
-    storable_fields,
     updated_fields,
 )
-from aprp.semantics.vary import vary_of
 from aprp.stats.counters import Count
 from aprp.upstream.errors import OriginFailure
 from aprp.upstream.head import ResponseHead
@@ -46,9 +42,13 @@ _BODILESS: Final = frozenset({204, 304})
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The answer is stored as it comes, as this version."""
+    """The answer is stored as it comes, as this version.
+
+    `head` is that of the answer, as of the whole, with what only the client that asked may see.
+    """
 
     version: Version
+    head: ResponseHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,6 @@ class Failed:
 
 # Why an answer that nobody waits for any more is not stored.
 ABORTED: Final = "aborted"
-
-# It is stored when it has come to its end, and its length is known.
-NO_LENGTH: Final = "no-length"
 
 Outcome = Admitted | Confirmed | Passed | Failed
 
@@ -177,6 +174,7 @@ class Opening:
 
     async def _keep(self, keeping: Keeping, ended: bool) -> None:
         """The end of a body of unknown length: it counts if it came by itself."""
+        self._library.keeps_no_more(self._request.key)
         if not ended or self._passer is None or self._passer.cut:
             await keeping.drop()
             return
@@ -225,12 +223,14 @@ class Opening:
             head.fields.add("Date", formatdate(usegmt=True))
         self.status = head.status
         stale = self._stale
-        if (
-            stale is not None
-            and head.status == 304
-            and selects_for_update(stale.fields.get, head.fields.get)
-        ):
-            self._confirm(stale, head)
+        if stale is not None and head.status == 304:
+            if selects_for_update(stale.fields.get, head.fields.get):
+                self._confirm(stale, head)
+                return
+            # It speaks of a version that is not there: the client's own question will tell.
+            stale.supersede()
+            self._settle(Passed("another-version", again=True))
+            self._ask.abort()
             return
         if stale is not None and self._usable and head.status in _ERRORS:
             self._settle(Failed(None))
@@ -239,11 +239,11 @@ class Opening:
         why = self._admit(head)
         if why is None:
             return
-        if why == NO_LENGTH:
+        if why == NO_LENGTH and self._library.may_keep(self._request.key):
             # Nobody may take it for what it will be.
             entry = replace(self._entry(head, 0), combinable=False, complete=False)
             most = self._context.tuning.most_kept
-            self._keeping = Keeping(self._context, entry, self._combinable(head), most)
+            self._keeping = Keeping(self._context, entry, self._is_combinable(head), most)
         again = head.status == 206 and self._sent != self._own_range
         self._settle(Passed(why, again))
         if self._passer is None or self._passer.aborted or again:
@@ -281,11 +281,11 @@ class Opening:
             return why
         if head.status in _BODILESS or self._context.cache.problem is not None:
             return "not-stored"
-        place = self._place(head)
+        place = place_of(head, self._sent)
         if isinstance(place, str):
             return place
         begins, stop, length = place
-        if head.status == 206 and not self._combinable(head):
+        if head.status == 206 and not self._is_combinable(head):
             return "no-validator"
         grid = self._context.grid
         begin = grid.ceil(begins)
@@ -300,77 +300,19 @@ class Opening:
             # Until its reader has joined.
             fill.keep = min(begin + 1, length)
             if whole:
-                fill.claim_stream()
+                fill.leases.take_stream()
             else:
-                fill.lease_ahead()
+                fill.lease_window()
             fill.adopt(self._ask, begins, stop, head.status != 206)
             self._ask.place(fill)
             version.fills.append(fill)
             self._context.spawn(fill.run(self.finished))
-        self._settle(Admitted(version))
+        self._settle(Admitted(version, whole_head(head, length)))
         return None
 
+    def _is_combinable(self, head: ResponseHead) -> bool:
+        return combinable(head, self._context.tuning.without_validator)
+
     def _entry(self, head: ResponseHead, length: int) -> Entry:
-        """What is known of a response that is stored from now on."""
-        request, get = self._request, head.fields.get
-        vary = vary_of(get, request.get)
-        assert vary is not None, "`storable` refuses Vary: *"
-        pairs = storable_fields(head.fields.get_all(), get("Connection"))
-        return Entry(
-            id=new_id(),
-            key=request.key,
-            vary=vary,
-            status=200 if head.status == 206 else head.status,
-            reason="OK" if head.status == 206 else head.reason,
-            fields=_of_whole(pairs, length),
-            length=length,
-            request_time=self._sent_at,
-            response_time=time.time(),
-            ranges=self._does_ranges(head),
-            combinable=self._combinable(head),
-            complete=length == 0,
-            target=request.target,
-        )
-
-    def _place(self, head: ResponseHead) -> tuple[int, int, int] | str:
-        """Which bytes the body holds, and the whole length; or why it cannot be told."""
-        get = head.fields.get
-        declared = declared_length(get)
-        if head.status != 206:
-            return NO_LENGTH if declared is None else (0, declared, declared)
-        got = ContentRange.parse(get("Content-Range") or "")
-        if self._sent is None or not isinstance(got, ContentRange) or got.total is None:
-            return "bad-range"
-        wanted = self._sent.select(got.total)
-        if wanted is None or not got.start <= wanted.start < got.stop:
-            return "bad-range"
-        if declared is not None and declared != got.stop - got.start:
-            return "bad-range"
-        if (get("Content-Encoding") or "identity").lower() != "identity":
-            return "bad-coding"
-        return got.start, min(got.stop, wanted.stop), got.total
-
-    def _combinable(self, head: ResponseHead) -> bool:
-        """Whether parts of different answers may be combined (RFC 9111 section 3.4)."""
-        get = head.fields.get
-        etag = ETag.parse(get("ETag") or "")
-        if etag is not None and not etag.weak:
-            return True
-        if (get("Content-Encoding") or "identity").lower() != "identity" or head.status not in (
-            200,
-            206,
-        ):
-            return False
-        return "Last-Modified" in head.fields or self._context.tuning.without_validator
-
-    def _does_ranges(self, head: ResponseHead) -> bool:
-        if head.status == 206:
-            return True
-        # A 200 to a request with a range comes from an origin that has none.
-        return self._sent is None and (head.fields.get("Accept-Ranges") or "").lower() != "none"
-
-
-def _of_whole(pairs: list[Pair], length: int) -> tuple[Pair, ...]:
-    """The fields of a response with the whole, made of those of a part."""
-    kept = [pair for pair in pairs if pair[0].lower() not in ("content-range", "content-length")]
-    return (*kept, ("Content-Length", str(length)))
+        times = self._sent_at, time.time()
+        return entry_of(self._request, head, length, self._sent, times, self._is_combinable(head))

@@ -110,7 +110,7 @@ class SpanReader:
         while self.position < self.stop and not self._gone:
             if self.version.available(self.position, self.stop) is not None:
                 return
-            await self.version.supply(self)
+            await self.version.supply.bring(self)
         if self._gone:
             raise ReaderGone
 
@@ -120,19 +120,23 @@ class SpanReader:
         slice_size = version.context.grid.size
         counters = version.context.counters
         if self.sequel:
-            version.read_ahead(self)
+            version.supply.read_ahead(self)
         while (position := self.position) < stop:
             if self._gone:
                 raise ReaderGone
             view = version.available(position, min(stop, position + _AT_ONCE))
             if view is None:
-                await version.supply(self)
+                await version.supply.bring(self)
                 continue
             cold = version.warm(position, len(view))
             if cold is not None:
                 await version.context.cache.load(*cold)
                 if self._gone:
                     raise ReaderGone
+                # What the disk does not give any more has been forgotten.
+                view = version.available(position, position + len(view))
+                if view is None:
+                    continue
             self.foreign_since = None
             waiting = out.write(view)
             self.position = position + len(view)
@@ -142,5 +146,5 @@ class SpanReader:
             if self.position // slice_size != position // slice_size:
                 version.moved(self)
             if waiting is not None:
-                version.pace.rest()
+                version.supply.pace.rest()
                 await waiting

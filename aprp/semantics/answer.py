@@ -204,7 +204,8 @@ def _of_partial(asked: Asked, sent: RangeSpec | None, get: Get) -> Answer:
     if mine is None:
         return NoSuchRange(got.total) if len(ranges.specs) == 1 else AskWhole()
     if not got.start <= mine.start < got.stop:
-        return Bad(f"the origin was asked for bytes={sent} and sent {got.to_header()!r}")
+        # What came ends before the client's first byte; that is no fault (section 15.3.7).
+        return AskWhole()
     part = Part(Span(mine.start, min(got.stop, mine.stop)), got.total, mine.start - got.start)
     if len(ranges.specs) == 1:
         return part
@@ -222,9 +223,11 @@ def _of_partial_without_total(ranges: RangeSet, sent: RangeSpec, got: ContentRan
         return Bad("the origin does not tell the length that several ranges need")
     mine = ranges.specs[0]
     if isinstance(sent, IntRange) and isinstance(mine, IntRange):
-        stop = got.stop if mine.last is None else min(got.stop, mine.last + 1)
-        if got.start > sent.first or stop <= mine.first:
+        if got.start > sent.first or got.stop <= sent.first:
             return Bad(f"the origin was asked for bytes={sent} and sent {got.to_header()!r}")
+        if not got.start <= mine.first < got.stop:
+            return AskWhole()
+        stop = got.stop if mine.last is None else min(got.stop, mine.last + 1)
         return Part(Span(mine.first, stop), None, mine.first - got.start)
     if not isinstance(sent, SuffixRange) or mine != sent:
         return AskWhole()
@@ -287,12 +290,13 @@ def differ(known: Validators, now: Validators) -> bool:
     """Whether two answers are surely of different versions.
 
     A 206 to If-Range may leave Last-Modified out (RFC 9110 section 15.3.7); the entity tag it
-    must repeat. A weak one may stand for other bytes (8.8.1).
+    must repeat. A weak one may stand for other bytes (8.8.1), and cannot be in If-Range: then
+    Last-Modified has to be there, too.
     """
     if known.etag != now.etag:
         return True
-    if known.etag is not None and not known.etag.weak:
-        return False
+    if known.etag is not None:
+        return known.etag.weak and known.last_modified != now.last_modified
     return now.last_modified is not None and known.last_modified != now.last_modified
 
 

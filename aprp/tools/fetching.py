@@ -27,7 +27,9 @@ _PATIENCE: Final = 300.0
 _MOST_OF_A_PROBLEM: Final = 65536
 
 _members: Final = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*\Z)').split
-_has_it: Final = re.compile(r";\s*(?:hit|stored|collapsed)\s*(?:=\s*\?1\s*)?(?:;|\Z)").search
+_has_it: Final = re.compile(
+    r";\s*(?:(?:hit|stored|collapsed)\s*(?:=\s*\?1\s*)?|fwd=partial|fwd-status=304)\s*(?:;|\Z)"
+).search
 _quoted: Final = re.compile(r'"[^"]*"')
 
 
