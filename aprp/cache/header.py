@@ -20,7 +20,7 @@ PAGE: Final = 4096
 
 # Numbers of the words of 8 bytes.
 MAGIC, SLICE_SIZE, VERSION, NUMBER, SIZE = range(5)
-GONE, LAST_USED, COUNTED, WANTED, WANTED_AT, WANTED_BOOT = range(8, 14)
+GONE, LAST_USED, COUNTED = range(8, 11)
 # One word a slice: valid bytes from the slice's begin; xxh3_64 of them once the slice is whole.
 FILLED: Final = 128
 CHECKSUM: Final = 192

@@ -23,9 +23,6 @@ from aprp.cache.header import (
     LAST_USED,
     PRESENT_AT,
     SLICES,
-    WANTED,
-    WANTED_AT,
-    WANTED_BOOT,
 )
 
 # The page of an extent that was closed: it is gone, and holds nothing.
@@ -85,28 +82,6 @@ class Words:
         second = int(now)
         if self._words[LAST_USED] != second:
             self._words[LAST_USED] = second
-
-    @property
-    def wanted(self) -> tuple[int, int]:
-        """How far a reader wanted to read, and when in ms of the monotonic clock; (0, 0) for never.
-
-        A hint: where two say it at the same moment, their numbers may be mixed.
-        """
-        words = self._words
-        if words[WANTED_BOOT] != self._boot:
-            return 0, 0
-        return words[WANTED], words[WANTED_AT]
-
-    def want(self, offset: int, now_ms: int) -> None:
-        """Tell who fills the extent, perhaps in another process, how far a reader wants to read.
-
-        now_ms: of the monotonic clock, which is one for all processes of a machine.
-        """
-        words = self._words
-        words[WANTED] = offset
-        words[WANTED_AT] = now_ms
-        if words[WANTED_BOOT] != self._boot:
-            words[WANTED_BOOT] = self._boot
 
     def length(self, n: int) -> int:
         """Give the bytes that slice `n` has room for: the last one may be short."""

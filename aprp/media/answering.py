@@ -1,5 +1,6 @@
 """The answer to a GET or HEAD where there is a cache: what is stored, what comes, or passed on."""
 
+import time
 from collections.abc import Callable
 from typing import assert_never
 
@@ -33,6 +34,7 @@ from aprp.semantics.answer import (
 )
 from aprp.semantics.cache_status import cache_status
 from aprp.semantics.conditions import NotModified, PreconditionFailed
+from aprp.semantics.storing import storable
 from aprp.stats.counters import Count, Counters
 from aprp.upstream.asking import Ask, Reader
 from aprp.upstream.errors import OriginFailure
@@ -223,7 +225,8 @@ class Answering:
             counters.add(Count.CACHE_HITS)
         elif self._request.directives.only_if_cached:
             raise OnlyIfCached
-        elif self._request.directives.no_store:
+        elif storable("GET", self._request.get, 200, version.fields.get, time.time()):
+            # What this client is given must not be stored (RFC 9111 sections 3.5 and 5.2.1.5).
             raise _NotToBeStored
         else:
             missing = version.available(start, stop) is None

@@ -85,7 +85,8 @@ class Library:
     @staticmethod
     def _renew(version: Version, request: Request) -> None:
         """The newest client's link is the likeliest to be good still."""
-        if version.link.target != request.target:
+        # Others' credentials are for nobody else (RFC 9111 section 3.5).
+        if version.link.target != request.target and request.get("Authorization") is None:
             version.link = Link(request.target, request.fields)
 
     def _assess(self, directives: Directives, version: Version) -> Verdict:

@@ -221,22 +221,19 @@ def test_what_comes_and_goes_is_counted_exactly(tmp_path: Path) -> None:
 def watch(pipe: Connection, directory: Path) -> None:
     extent = open_extent(directory)
     while pipe.recv():
-        pipe.send(
-            (extent.gone, extent.wanted, extent.last_used, extent.filled(0), extent.run(0, 9))
-        )
+        pipe.send((extent.gone, extent.last_used, extent.filled(0), extent.run(0, 9)))
 
 
 def test_what_one_says_the_other_sees(tmp_path: Path) -> None:
     extent = new_extent(tmp_path)
     with Child(watch, tmp_path) as child:
         child.say(True)
-        assert child.hear() == (False, (0, 0), 0, 0, 0)
-        extent.want(700_000, 12_345)
+        assert child.hear() == (False, 0, 0, 0)
         extent.touch(1_700_000_000.9)
         extent.data[:5] = b"right"
         extent.grow(0, 5)
         child.say(True)
-        assert child.hear() == (False, (700_000, 12_345), 1_700_000_000, 5, 5)
+        assert child.hear() == (False, 1_700_000_000, 5, 5)
         extent.discard()
         child.say(True)
         assert child.hear()[0] is True

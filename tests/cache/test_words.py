@@ -209,19 +209,6 @@ def test_no_more_is_counted_than_there_is_room(n: int, count: int) -> None:
     assert words.filled(n) == 0
 
 
-def test_what_a_reader_wants_is_of_this_boot() -> None:
-    page = memoryview(bytearray(HEADER))
-    words = Words(page, SLICE, SLICES * SLICE, 1)
-    assert words.wanted == (0, 0)
-    words.want(5000, 123)
-    assert Words(page, SLICE, SLICES * SLICE, 1).wanted == (5000, 123)
-    # The monotonic clock begins anew with each boot: an old time may lie in the future.
-    later = Words(page, SLICE, SLICES * SLICE, 2)
-    assert later.wanted == (0, 0)
-    later.want(6000, 7)
-    assert later.wanted == (6000, 7)
-
-
 def test_use_is_noted_once_a_second() -> None:
     stores = []
     words = Words(memoryview(bytearray(HEADER)), SLICE, SLICE, 1)
