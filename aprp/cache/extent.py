@@ -215,16 +215,6 @@ class Extent(Words):
             self._words[COUNTED] = size = file.disk_bytes()
         return size - counted
 
-    def make_ready(self, offset: int, stop: int) -> None:
-        """Take the page faults of writing the bytes first, for allocated slices. For threads.
-
-        It spares who writes them three quarters of the time; nothing is lost where the kernel
-        cannot do it (before 5.14). The pages count as dirty from now on.
-        """
-        self._opened()
-        begin = self._address + HEADER
-        pages.populate(begin + offset, stop - offset, pages.POPULATE_WRITE)
-
     def resident(self, offset: int, stop: int) -> bool:
         """Whether all of the bytes are in memory, so that reading them does not wait for a disk."""
         begin = self._address + HEADER
@@ -238,7 +228,7 @@ class Extent(Words):
         file = self._opened()
         place, end = HEADER + offset, HEADER + stop
         os.posix_fadvise(file.number, place, end - place, os.POSIX_FADV_WILLNEED)
-        if pages.populate(self._address + place, end - place, pages.POPULATE_READ):
+        if pages.populate(self._address + place, end - place):
             return
         # A kernel before 5.14, or one that could not: reading tells.
         block = pages.scratch()

@@ -37,8 +37,7 @@ _mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
 
 _FAILED: Final = ctypes.c_void_p(-1).value
 _PAGE_MASK: Final = ~(mmap.PAGESIZE - 1)
-POPULATE_READ: Final = 22
-POPULATE_WRITE: Final = 23
+_POPULATE_READ: Final = 22
 _WAIT_BEFORE_WRITE_WAIT_AFTER: Final = 7
 # mincore's answers, one byte a page; longer stretches take several calls.
 _ANSWERS: Final = bytearray(4096)
@@ -120,13 +119,13 @@ def _in_core(address: int, length: int) -> bool:
     return _ANSWERS.find(0, 0, (length + mmap.PAGESIZE - 1) // mmap.PAGESIZE) < 0
 
 
-def populate(address: int, length: int, how: int) -> bool:
+def populate(address: int, length: int) -> bool:
     """Bring mapped pages into memory and wait for them; False where the kernel could not.
 
-    how: POPULATE_READ, or POPULATE_WRITE for pages that are going to be written. Linux 5.14.
+    Kernels before 5.14 cannot.
     """
     start = address & _PAGE_MASK
-    done: int = _madvise(start, address + length - start, how)
+    done: int = _madvise(start, address + length - start, _POPULATE_READ)
     return done == 0
 
 

@@ -41,15 +41,6 @@ def test_what_was_just_written_is_in_memory(tmp_path: Path) -> None:
     assert not extent.resident(0, extent.size)
 
 
-def test_pages_are_made_ready_to_be_written(tmp_path: Path) -> None:
-    extent = new_extent(tmp_path, 64 << 20, 1 << 20)
-    extent.allocate(62, 2)
-    extent.make_ready((62 << 20) + 5, 64 << 20)
-    assert extent.resident(62 << 20, 64 << 20)
-    assert extent.data[62 << 20 :] == bytes(2 << 20)
-    assert not any(extent.stored(n) or extent.filled(n) for n in range(64))
-
-
 def test_large_stretches_are_asked_for_in_parts(tmp_path: Path) -> None:
     size = 40 << 20
     extent = new_extent(tmp_path, size, 1 << 20)
@@ -72,7 +63,7 @@ def test_loading_without_the_help_of_newer_kernels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extent = cold(tmp_path)
-    monkeypatch.setattr(pages, "populate", lambda address, length, how: False)
+    monkeypatch.setattr(pages, "populate", lambda address, length: False)
     extent.load(7, 4 * SLICE)
     assert extent.resident(7, 4 * SLICE)
 
