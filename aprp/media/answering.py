@@ -19,7 +19,6 @@ from aprp.media.output import Output, Sink
 from aprp.media.reader import ReaderGone, SpanReader
 from aprp.media.request import Request
 from aprp.media.shelf import Found
-from aprp.media.supply import VersionChanged
 from aprp.media.version import Version
 from aprp.semantics.answer import (
     RELAY,
@@ -122,7 +121,7 @@ class Answering:
             await self._send(found)
         except ReaderGone:
             return True
-        except (Changed, VersionChanged):
+        except Changed:
             found.version.changed = True
             if self.begun:
                 raise OriginBroke("the file changed at the origin") from None

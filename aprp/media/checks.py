@@ -9,7 +9,10 @@ from aprp.upstream.head import ResponseHead
 
 
 class Changed(Exception):
-    """The origin has another version now: nothing of it may follow what is there."""
+    """The origin has another version now: nothing of it may follow what is there.
+
+    Bytes of this one that are missing cannot be had any more.
+    """
 
 
 class Refused(Exception):

@@ -7,7 +7,6 @@ from aprp.cache.cache import CannotStore
 from aprp.media.checks import Changed, Refused
 from aprp.media.cutter import Piece
 from aprp.media.reader import ReaderGone, SpanReader
-from aprp.media.supply import VersionChanged
 from aprp.semantics.containers import IndexSearch, Kind, kind_of
 from aprp.upstream.errors import OriginFailure
 
@@ -62,7 +61,7 @@ async def fetch_index(version: "Version") -> None:
             begin = search.found.start
             stop = min(search.found.stop, begin + version.context.tuning.read_ahead)
             await _read(version, begin, stop, keep=False)
-    except (OriginFailure, Changed, Refused, VersionChanged, ReaderGone, CannotStore):
+    except (OriginFailure, Changed, Refused, ReaderGone, CannotStore):
         # Whoever reads the film will hear of it.
         return
 

@@ -105,7 +105,7 @@ class SpanReader:
     async def first(self) -> None:
         """Return when the first byte is there.
 
-        Raises VersionChanged, an OriginFailure, or ReaderGone.
+        Raises Changed, an OriginFailure, or ReaderGone.
         """
         while self.position < self.stop and not self._gone:
             if self.version.available(self.position, self.stop) is not None:

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from aprp.cache.extent import SLICES
+from aprp.media.checks import Changed
 from aprp.media.fill import Fill
 from aprp.media.plan import Pace, grown, parallel_window
 from aprp.media.reader import ReaderGone
@@ -32,10 +33,6 @@ ELSEWHERE = "elsewhere"
 THERE = "there"
 
 
-class VersionChanged(Exception):
-    """The origin has another version now, and bytes of this one are missing."""
-
-
 class Supply:
     """What brings the missing bytes of one version to its readers in this process.
 
@@ -52,7 +49,7 @@ class Supply:
     async def bring(self, reader: "SpanReader") -> None:
         """Return when something has changed for a reader that misses its next byte.
 
-        Raises VersionChanged, or the OriginFailure of the fill it waited for.
+        Raises Changed, or the OriginFailure of the fill it waited for.
         """
         position = reader.position
         size = self.context.grid.size
@@ -66,7 +63,7 @@ class Supply:
         fill = self._fill_for(position)
         if fill is None:
             if self.version.changed:
-                raise VersionChanged
+                raise Changed
             started = self._start_fill(reader, position)
             if started == THERE:
                 return
@@ -99,7 +96,7 @@ class Supply:
         if not self.version.entry.combinable:
             # Nothing can be added to what came in one piece.
             self.version.changed = True
-            raise VersionChanged
+            raise Changed
         storing = self.context.cache.problem is None
         if not storing or not (
             not self.version.ranges or self.version.tally.allows(span - begin, self.pending)
