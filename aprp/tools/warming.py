@@ -20,6 +20,7 @@ from rich.progress import (
 from tornado.httpclient import AsyncHTTPClient
 
 from aprp.flags import UsageError
+from aprp.tools import interruptible
 from aprp.tools.fetching import Fetched, FetchFailed, fetch
 from aprp.tools.names import target_of
 from aprp.tools.screen import Screen
@@ -66,7 +67,7 @@ def run(settings: "Settings", given: Any) -> bool:
     tls = ssl.create_default_context()
     proxy = given.proxy or own_proxy(settings)
     files = [_file(word, proxy, tls) for word in dict.fromkeys(given.urls)]
-    return asyncio.run(_warm(files, given.jobs))
+    return interruptible.run(_warm(files, given.jobs))
 
 
 def own_proxy(settings: "Settings") -> str:
