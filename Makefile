@@ -6,12 +6,14 @@ BIN := $(VENV)/bin
 ARGS ?=
 # What `make test` gives to pytest, e.g. make test PYTEST_ARGS="-k ranges"
 PYTEST_ARGS ?=
+# Files of tests that run side by side; 0: one after the other.
+PYTEST_JOBS ?= 3
 # What `make bench` gives to python -m benchmarks, e.g. make bench BENCH_ARGS=--quick
 BENCH_ARGS ?=
 DOCKER ?= $(shell command -v docker >/dev/null && echo docker || echo podman)
 
 TEST_PROGRAMS := nginx=nginx-light ffmpeg=ffmpeg ffprobe=ffmpeg aria2c=aria2 curl=curl wget=wget \
-	openssl=openssl chromium=chromium
+	openssl=openssl chromium=chromium promtool=prometheus git=git
 IMAGE_TEST_PROGRAMS := podman=podman runc=runc debootstrap=debootstrap curl=curl
 
 export PYTHON
@@ -43,7 +45,7 @@ run: $(VENV)/.installed ## start the proxy with the sample clip on http://localh
 test: $(VENV)/.installed-dev ## run all tests
 	@scripts/programs $(TEST_PROGRAMS)
 	$(BIN)/python -m nose -c nose.cfg
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev ## ruff: style, and format
 	$(BIN)/python -m ruff check .

@@ -12,10 +12,11 @@ from tornado.netutil import bind_sockets
 
 from aprp import __version__, logs
 from aprp.application import Application
-from aprp.serving import run_worker
+from aprp.front.tls import ServerTLS, TLSFilesError
+from aprp.serving import reload_tls, run_worker
 from aprp.stats.counters import Counters
-from aprp.upstream.origins import Origin, Origins, origin_tls
-from aprp.workers import STOP_SIGNALS, Supervisor
+from aprp.upstream.origins import Origin, origin_tls
+from aprp.workers import OWN_SIGNALS, Supervisor
 
 if TYPE_CHECKING:
     from settings.base import Settings
@@ -45,9 +46,9 @@ def make_app(settings: "Settings") -> Application:
         f"http://127.0.0.1:{embedded[0].getsockname()[1]}" if url == EMBEDDED else url
         for url in settings.UPSTREAM
     ]
-    origins = Origins([Origin.parse(url, tls) for url in urls], settings.ORIGIN_RETRY_AFTER)
+    origins = [Origin.parse(url, tls) for url in urls]
     counters = Counters(settings.WORKERS or len(os.sched_getaffinity(0)))
-    return Application(settings, counters, origins, embedded)
+    return Application(settings, counters, origins, tls, embedded)
 
 
 def start_proxy(app: Application) -> int:
@@ -60,22 +61,40 @@ def start_proxy(app: Application) -> int:
         logs.configure(settings)
     except logs.LogSetupError as error:
         raise StartError(str(error)) from None
+    if settings.PROXY_PROTOCOL and not settings.TRUSTED_PROXIES:
+        raise StartError(
+            "PROXY_PROTOCOL: it is on and TRUSTED_PROXIES is empty, so that no connection could be "
+            "taken: name the proxies in front, such as --trusted-proxies 10.0.0.0/8"
+        )
+    tls = _tls(settings)
     sockets = _listen(settings)
+    app.own.listen(sockets)
     # A signal that comes before somebody listens to it waits.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    origins = ", ".join(origin.url for origin in app.origins.origins)
+    signal.pthread_sigmask(signal.SIG_BLOCK, OWN_SIGNALS)
+    origins = ", ".join(origin.url for origin in app.sites.default.origins.origins)
     print(f"aprp {__version__} on {_shown_url(settings, sockets)} for {origins}", flush=True)
-    run = functools.partial(run_worker, app, sockets)
+    run = functools.partial(run_worker, app, sockets, tls)
     try:
         if app.counters.workers == 1:
             return run(0, None)
         # While the workers drain, nobody must be let in by the parent's copies.
         close = functools.partial(_close, sockets)
-        supervisor = Supervisor(app.counters.workers, run, app.counters.reset_gauges, close)
+        reload = functools.partial(reload_tls, tls)
+        supervisor = Supervisor(app.counters.workers, run, app.counters.reset_gauges, close, reload)
         return supervisor.run()
     finally:
         _close(sockets)
         logs.close()
+
+
+def _tls(settings: "Settings") -> ServerTLS | None:
+    """Read certificate and key; before the fork, so that workers resume each other's sessions."""
+    if settings.TLS_CERT is None or settings.TLS_KEY is None:
+        return None
+    try:
+        return ServerTLS(settings.TLS_CERT, settings.TLS_KEY)
+    except TLSFilesError as error:
+        raise StartError(str(error)) from None
 
 
 def _close(sockets: Sequence[socket.socket]) -> None:
@@ -106,4 +125,5 @@ def _listen(settings: "Settings") -> list[socket.socket]:
 def _shown_url(settings: "Settings", sockets: list[socket.socket]) -> str:
     port = sockets[0].getsockname()[1]
     host = settings.ADDRESS or "localhost"
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    scheme = "http" if settings.TLS_CERT is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"

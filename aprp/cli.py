@@ -2,7 +2,7 @@
 
 Exit codes: 0 after a stop that was asked for, 2 for a start that is not possible as it was asked
 for (one line on the standard error for each cause), 130 for an interrupt before the start. Those
-of `aprp cache` are in `aprp.tools.command`.
+of `aprp cache` and `aprp sign` are in `aprp.tools.running`.
 """
 
 from __future__ import annotations
@@ -49,6 +49,11 @@ def serve(argv: Sequence[str], prog: str) -> int:
 def cache(argv: Sequence[str], prog: str) -> int:
     """Run a command of `aprp cache` and return its exit code."""
     return _guarded(_cache, argv, prog)
+
+
+def sign(argv: Sequence[str], prog: str) -> int:
+    """Make signed links and return the exit code."""
+    return _guarded(_sign, argv, prog)
 
 
 def _guarded(command: Callable[[Sequence[str], str], int], argv: Sequence[str], prog: str) -> int:
@@ -104,12 +109,19 @@ def _cache(argv: Sequence[str], prog: str) -> int:
     return command.run(argv, prog)
 
 
+def _sign(argv: Sequence[str], prog: str) -> int:
+    from aprp.tools import running, signing
+
+    return running.run_command(signing.COMMAND, argv, prog)
+
+
 def _overview() -> str:
     return (
         "usage: aprp COMMAND [options]\n\n"
         "commands:\n"
         "  serve    run the proxy\n"
-        "  cache    list, fill, empty and check the cache\n\n"
+        "  cache    list, fill, empty and check the cache\n"
+        "  sign     make links for a proxy with SIGNED_URLS\n\n"
         "aprp COMMAND --help lists a command's options; aprp --version shows the version."
     )
 
@@ -133,4 +145,8 @@ def _complain(*lines: str) -> int:
     return CANNOT_START
 
 
-COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {"serve": serve, "cache": cache}
+COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {
+    "serve": serve,
+    "cache": cache,
+    "sign": sign,
+}

@@ -6,6 +6,7 @@ the flags of the container's first process.
 """
 
 import os
+import ssl
 import sys
 from collections.abc import Sequence
 from http.client import HTTPConnection, HTTPException
@@ -45,11 +46,23 @@ def proxy_settings(argv: Sequence[str]) -> Settings:
 
 
 def ask(settings: Settings) -> int:
-    """Return the status of GET /healthz. Raises `OSError` and `HTTPException`."""
+    """Return the status of GET /healthz. Raises `OSError` and `HTTPException`.
+
+    Whether a certificate fits its name is not asked: the connection stays in the container.
+    """
     host = _EVERY_INTERFACE.get(settings.ADDRESS, settings.ADDRESS)
     # Not urllib: it would send the request to the proxy that http_proxy names.
     connection = HTTPConnection(host, settings.PORT, timeout=TIMEOUT)
     try:
+        connection.connect()
+        if settings.PROXY_PROTOCOL:
+            # Of the machine itself one that names nobody is taken.
+            connection.sock.sendall(b"PROXY UNKNOWN\r\n")
+        if settings.TLS_CERT is not None:
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            connection.sock = context.wrap_socket(connection.sock)
         connection.request("GET", f"{settings.ADMIN_PREFIX}/healthz")
         return connection.getresponse().status
     finally:

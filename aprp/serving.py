@@ -13,8 +13,9 @@ from tornado.httpserver import HTTPServer
 from aprp import logs
 from aprp.application import Application
 from aprp.front.server import ProxyServer
+from aprp.front.tls import ServerTLS, TLSFilesError
 from aprp.upstream.embedded import make_origin
-from aprp.workers import STOP_SIGNALS
+from aprp.workers import OWN_SIGNALS, RELOAD, RELOAD_SIGNAL, STOP_SIGNALS
 
 _new_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
@@ -28,13 +29,35 @@ _COLLECT_AFTER = 50_000
 _log = logging.getLogger("aprp")
 
 
+def reload_tls(tls: ServerTLS | None, level: int = logging.INFO) -> bool:
+    """Read certificate and key again, log how it went, and return whether they are new.
+
+    `level` is that of the line about new ones: with workers the parent has told of them.
+    """
+    if tls is None:
+        _log.info("SIGHUP: there is nothing to read again, TLS_CERT is not set")
+        return False
+    try:
+        tls.reload()
+    except TLSFilesError as error:
+        _log.error("SIGHUP: the certificate stays as it is: %s", error)
+        return False
+    _log.log(level, "SIGHUP: new connections get the certificate of %s", tls.certificate)
+    return True
+
+
 def run_worker(
-    app: Application, sockets: Sequence[socket.socket], number: int, control: int | None
+    app: Application,
+    sockets: Sequence[socket.socket],
+    tls: ServerTLS | None,
+    number: int,
+    control: int | None,
 ) -> int:
     """Serve until told to stop, and return the exit code.
 
-    `control` is the read end of a pipe from the parent: a byte says drain, a second one or the
-    pipe's end says stop. Without one, SIGTERM and SIGINT say it.
+    `control` is the read end of a pipe from the parent: STOP says drain, a second one or the
+    pipe's end says stop, RELOAD says that the files of `tls` are to be read again. Without one,
+    SIGTERM, SIGINT and SIGHUP say it.
     """
     app.attach(number)
     # What is there now stays; and a request leaves no cycles behind for the collector to find,
@@ -42,28 +65,49 @@ def run_worker(
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 10, 10)
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        return runner.run(_serve(app, sockets, control))
+        return runner.run(_serve(app, sockets, tls, control))
 
 
-async def _serve(app: Application, sockets: Sequence[socket.socket], control: int | None) -> int:
+async def _serve(
+    app: Application,
+    sockets: Sequence[socket.socket],
+    tls: ServerTLS | None,
+    control: int | None,
+) -> int:
     delay = app.settings.LOG_DELAY
     if delay:
         logs.hold_lines(delay, asyncio.get_running_loop().call_later)
     try:
-        return await _run(app, sockets, control)
+        return await _run(app, sockets, tls, control)
     finally:
         logs.hold_lines(0, None)
 
 
-async def _run(app: Application, sockets: Sequence[socket.socket], control: int | None) -> int:
+async def _run(
+    app: Application,
+    sockets: Sequence[socket.socket],
+    tls: ServerTLS | None,
+    control: int | None,
+) -> int:
     stop = _StopRequests()
     if control is None:
-        stop.listen_to_signals()
+        stop.listen_to_signals(tls)
     else:
-        stop.listen_to(control)
+        stop.listen_to(control, tls)
     settings = app.settings
     server = ProxyServer(
-        app, max_head=settings.MAX_HEADER_SIZE, idle_timeout=settings.KEEPALIVE_TIMEOUT
+        app,
+        max_head=settings.MAX_HEADER_SIZE,
+        idle_timeout=settings.KEEPALIVE_TIMEOUT,
+        header_timeout=settings.HEADER_TIMEOUT,
+        tls=tls,
+        trusts=app.is_trusted if settings.PROXY_PROTOCOL else None,
+        body_timeout=settings.BODY_TIMEOUT,
+        buffer_size=settings.BUFFER_SIZE,
+        rate_limit=settings.RATE_LIMIT,
+        rate_limit_after=settings.RATE_LIMIT_AFTER,
+        quotas=app.quotas,
+        exempt=app.is_trusted,
     )
     await server.listen(sockets)
     origin = _serve_embedded(app)
@@ -72,8 +116,10 @@ async def _run(app: Application, sockets: Sequence[socket.socket], control: int 
         await _drain(app, server, stop.second)
     finally:
         # A signal that comes now has nothing left to stop.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, OWN_SIGNALS)
         server.stop()
+        # Before the clients' connections are closed: that would look as if they had left.
+        await app.close_tunnels()
         server.close_all()
         if origin is not None:
             origin.stop()
@@ -90,18 +136,22 @@ class _StopRequests:
         self.second = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
-    def listen_to_signals(self) -> None:
+    def listen_to_signals(self, tls: ServerTLS | None) -> None:
         for number in STOP_SIGNALS:
             self._loop.add_signal_handler(number, self._request)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        self._loop.add_signal_handler(RELOAD_SIGNAL, reload_tls, tls)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, OWN_SIGNALS)
 
-    def listen_to(self, control: int) -> None:
-        self._loop.add_reader(control, self._read, control)
+    def listen_to(self, control: int, tls: ServerTLS | None) -> None:
+        self._loop.add_reader(control, self._read, control, tls)
 
-    def _read(self, control: int) -> None:
+    def _read(self, control: int, tls: ServerTLS | None) -> None:
         said = os.read(control, 16)
-        for _ in said:
-            self._request()
+        for word in said:
+            if word == RELOAD[0]:
+                reload_tls(tls, logging.DEBUG)
+            else:
+                self._request()
         if not said:
             # The parent is gone: nobody will say anything more.
             self._loop.remove_reader(control)

@@ -1,9 +1,9 @@
 """Worker processes: forks them, starts them anew when they die, stops them.
 
 The parent waits for signals one at a time, blocked otherwise, so that none comes between two of
-its steps. The workers hear of a stop through a pipe each: a service manager or a terminal sends
-its signal to the whole group, and a worker would take the parent's second-hand one for a second
-request.
+its steps. The workers hear of a stop, and of files to be read again, through a pipe each: a service
+manager or a terminal sends its signal to the whole group, and a worker would take the parent's
+second-hand one for a second request.
 """
 
 import contextlib
@@ -19,7 +19,13 @@ from typing import Final
 _log = logging.getLogger("aprp")
 
 STOP_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
-_SIGNALS: Final = STOP_SIGNALS | {signal.SIGCHLD}
+RELOAD_SIGNAL: Final = signal.SIGHUP
+OWN_SIGNALS: Final = STOP_SIGNALS | {RELOAD_SIGNAL}
+_SIGNALS: Final = OWN_SIGNALS | {signal.SIGCHLD}
+
+# What is said to a worker.
+STOP: Final = b"."
+RELOAD: Final = b"r"
 
 # A worker that lives for less than this died of its start, in seconds.
 _SHORT_LIFE: Final = 1.0
@@ -41,9 +47,11 @@ class Supervisor:
     """Keeps `count` workers running until SIGTERM or SIGINT.
 
     `work(number, control)` is a worker's life: its value is the worker's exit code, `control`
-    the read end of a pipe on which a byte says drain, and a second one or the end says stop.
+    the read end of a pipe on which STOP says drain, and a second one or the end says stop.
     `cleared` is called with the number of a worker that is gone, `stopping` when no worker will
-    be started any more. A second signal stops the workers at once.
+    be started any more. A second signal stops the workers at once. On SIGHUP `reload` is called;
+    where it returns true, each worker is told RELOAD, and one that is forked later finds what
+    `reload` did in its memory.
     """
 
     def __init__(
@@ -52,11 +60,13 @@ class Supervisor:
         work: Callable[[int, int], int],
         cleared: Callable[[int], None],
         stopping: Callable[[], None],
+        reload: Callable[[], bool],
     ) -> None:
         self._count = count
         self._work = work
         self._cleared = cleared
         self._tell_stopping = stopping
+        self._reload = reload
         self._workers: dict[int, _Worker] = {}
         self._due: dict[int, float] = {}
         self._stopping = False
@@ -66,10 +76,11 @@ class Supervisor:
     def run(self) -> int:
         """Run until every worker has ended, and return the exit code.
 
-        SIGTERM, SIGINT and SIGCHLD stay blocked afterwards: there is nothing left to stop.
+        SIGTERM, SIGINT, SIGHUP and SIGCHLD stay blocked afterwards: there is nothing left to stop.
         """
-        # Where it is ignored, which is inherited, nobody hears of a child's end.
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # Where it is ignored, which is inherited (SIGHUP by nohup), nobody hears of it.
+        for heard in (signal.SIGCHLD, RELOAD_SIGNAL):
+            signal.signal(heard, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         for number in range(self._count):
             self._fork(number)
@@ -77,6 +88,8 @@ class Supervisor:
             number_of_signal = self._next_signal()
             if number_of_signal in STOP_SIGNALS:
                 self._stop()
+            elif number_of_signal == RELOAD_SIGNAL and not self._stopping and self._reload():
+                self._tell(RELOAD)
             self._reap()
             self._fork_due()
         return 1 if self._failed else 0
@@ -98,7 +111,7 @@ class Supervisor:
             return
         code = 1
         try:
-            for ignored in STOP_SIGNALS:
+            for ignored in OWN_SIGNALS:
                 signal.signal(ignored, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             os.close(pipe)
@@ -151,10 +164,13 @@ class Supervisor:
             self._stopping = True
             self._due.clear()
             self._tell_stopping()
+        self._tell(STOP)
+
+    def _tell(self, what: bytes) -> None:
         for worker in self._workers.values():
             # One that has just ended has no reader; `_reap` will see it.
             with contextlib.suppress(BrokenPipeError):
-                os.write(worker.pipe, b".")
+                os.write(worker.pipe, what)
 
 
 def _how(status: int) -> str:

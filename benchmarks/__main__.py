@@ -154,11 +154,11 @@ def profile(given: argparse.Namespace) -> None:
         measure.stage(given.disk) as stage,
     ):
         raw = Path(directory) / "profile"
-        if scenario.kind == "pass":
+        if scenario.kind in ("pass", "upload"):
             peer = replace(APRP, command=lambda place: aprp_command(place, raw))
         else:
             peer = replace(APRP_CACHE, command=lambda place: aprp_cache_command(place, raw))
-        with stage.server(peer) as server:
+        with stage.server(peer, scenario.kind) as server:
             if scenario.kind == "hit":
                 measure.fill(stage, server, scenario)
             count = scenario.quick_count if given.quick else scenario.count

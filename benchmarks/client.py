@@ -27,6 +27,8 @@ class Answered:
 class Load:
     """A context manager around `python -m benchmarks.load`, whose docstring is its dialogue.
 
+    Uploads are the work of `python -m benchmarks.upload`, which is spoken with in the same way.
+
     Entering waits until its connections are warm; every method raises BenchError with its reason
     where it found a wrong answer.
     """
@@ -43,13 +45,17 @@ class Load:
     ) -> None:
         """Ask a proxy at `port` for `count` ranges of `file`; it runs on `core`."""
         self.core = core
+        uploads = scenario.kind == "upload"
+        module = "benchmarks.upload" if uploads else "benchmarks.load"
         self.command = [
-            *(sys.executable, "-m", "benchmarks.load", "--port", str(port)),
+            *(sys.executable, "-m", module, "--port", str(port)),
             *("--path", f"/{file.name}", "--file", str(file), "--size", str(scenario.size)),
             *("--count", str(count), "--warmup", str(scenario.warmup)),
-            *("--connections", str(scenario.connections), "--seed", str(seed)),
-            *(["--new-objects"] if scenario.kind == "miss" else []),
         ]
+        if not uploads:
+            self.command += ["--connections", str(scenario.connections), "--seed", str(seed)]
+        if scenario.kind == "miss":
+            self.command += ["--new-objects"]
 
     def __enter__(self) -> Load:
         """Start it and wait for the end of its warm-up."""

@@ -6,6 +6,7 @@ import contextlib
 import mmap
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from benchmarks.origin import Ledger, Work, verify
 from benchmarks.peers import ROOT, Peer, Place, environment, find_nginx
 from benchmarks.peers.nginx import ORIGIN_LOG, origin_config
 from benchmarks.processes import Server, cpu_between, free_port, two_cores
-from benchmarks.scenarios import FILE_SIZE, GIB, MIB, Sample, Scenario
+from benchmarks.scenarios import FILE_SIZE, GIB, MIB, Kind, Sample, Scenario
 
 FILE_NAME = "film.mp4"
 # A proxy may write its log line after the last byte has left: that work belongs to the request.
@@ -33,7 +34,8 @@ MEMORY_PER_BYTE = 4
 class Stage:
     """What all peers of a run share: the file, its origin, two directories, the cores.
 
-    `directory` is in memory where possible, `disk` on the disk that holds the caches.
+    `directory` is in memory where possible, `disk` on the disk that holds the caches. `sink_port`
+    and `sink_ledger` are those of the origin that takes uploads.
     """
 
     directory: Path
@@ -41,17 +43,27 @@ class Stage:
     file: Path
     origin_port: int
     ledger: Ledger
+    sink_port: int
+    sink_ledger: Ledger
     proxy_core: int
     load_core: int
 
+    def ledger_of(self, kind: Kind) -> Ledger:
+        """The account of the origin that has to do with this kind of work."""
+        return self.sink_ledger if kind == "upload" else self.ledger
+
     @contextlib.contextmanager
-    def server(self, peer: Peer) -> Iterator[Server]:
-        """The peer runs inside, with an empty cache; what it stored on disk is dropped after."""
+    def server(self, peer: Peer, kind: Kind = "pass") -> Iterator[Server]:
+        """The peer runs inside, with an empty cache, before the origin for this kind of work.
+
+        What it stored on disk is dropped after.
+        """
         memory, disk = (
             Path(tempfile.mkdtemp(dir=where, prefix=f"{peer.name}-"))
             for where in (self.directory, self.disk)
         )
-        place = Place(free_port(), self.origin_port, memory, disk)
+        origin_port = self.sink_port if kind == "upload" else self.origin_port
+        place = Place(free_port(), origin_port, memory, disk)
         log = memory / "output.log"
         command = peer.command(place)
         try:
@@ -132,8 +144,17 @@ def stage(disk: Path, size: int = FILE_SIZE) -> Iterator[Stage]:
         config.write_text(origin_config(own, port, root))
         command = [find_nginx(), "-c", str(config)]
         ledger = Ledger(own / ORIGIN_LOG)
-        with Server("the origin", command, port, load_core, own / "output.log"):
-            yield Stage(directory, Path(caches), file, port, ledger, proxy_core, load_core)
+        sink_port, sink_log = free_port(), own / "sink.log"
+        sink = [sys.executable, "-m", "benchmarks.sink"]
+        sink += ["--port", str(sink_port), "--log", str(sink_log)]
+        with (
+            Server("the origin", command, port, load_core, own / "output.log"),
+            Server("the sink", sink, sink_port, load_core, own / "sink-output.log", cwd=ROOT),
+        ):
+            yield Stage(
+                *(directory, Path(caches), file, port, ledger),
+                *(sink_port, Ledger(sink_log), proxy_core, load_core),
+            )
 
 
 def _load(on: Stage, server: Server, scenario: Scenario, count: int, seed: int) -> Load:
@@ -176,24 +197,34 @@ def measure(
         if scenario.kind == "miss":
             prime_memory(MEMORY_PER_BYTE * count * scenario.size)
         time.sleep(SETTLE)
-        before, cpu_before = on.ledger.total(), server.cpu()
+        ledger = on.ledger_of(scenario.kind)
+        before, cpu_before = ledger.total(), server.cpu()
         with around or contextlib.nullcontext():
             done = load.go_on()
             time.sleep(SETTLE)
         cpu = cpu_between(cpu_before, server.cpu())
         asked = Work(done.requests, done.bytes)
-        fetched = on.ledger.since(before, 0 if scenario.kind == "hit" else done.bytes)
+        fetched = ledger.since(before, 0 if scenario.kind == "hit" else done.bytes)
         verify(scenario.kind, asked, fetched, peer.slice_size)
         if scenario.kind == "miss":
             # A miss that was not stored would be cheaper than it may be.
-            before = on.ledger.total()
+            before = ledger.total()
             load.go_on()
             time.sleep(SETTLE)
-            verify("hit", asked, on.ledger.since(before), peer.slice_size)
+            verify("hit", asked, ledger.since(before), peer.slice_size)
     return Sample(
         *(turn, server.name, scenario.name, done.requests, done.bytes, done.seconds, cpu),
         *(fetched.requests, fetched.bytes),
     )
+
+
+def _by_origin(scenarios: Sequence[Scenario]) -> list[list[Scenario]]:
+    """The scenarios that one server can be measured with: uploads have an origin of their own."""
+    parts = [
+        [scenario for scenario in scenarios if (scenario.kind == "upload") == uploads]
+        for uploads in (False, True)
+    ]
+    return [part for part in parts if part]
 
 
 def run(
@@ -213,18 +244,18 @@ def run(
         for turn in range(1, turns + 1):
             for peer in peers:
                 own = [scenario for scenario in scenarios if peer.works(scenario.kind)]
-                if not own:
-                    continue
                 said = []
-                with on.server(peer) as server:
-                    if any(scenario.kind == "hit" for scenario in own):
-                        fill(on, server, own[0])
-                    for scenario in own:
-                        count = scenario.quick_count if quick else scenario.count
-                        sample = measure(on, server, peer, scenario, count, turn)
-                        samples.append(sample)
-                        said.append(f"{scenario.name} {sample.value(scenario.unit):.3g}")
-                say(f"turn {turn}/{turns}  {peer.name:<12} {'   '.join(said)}")
+                for part in _by_origin(own):
+                    with on.server(peer, part[0].kind) as server:
+                        if any(scenario.kind == "hit" for scenario in part):
+                            fill(on, server, part[0])
+                        for scenario in part:
+                            count = scenario.quick_count if quick else scenario.count
+                            sample = measure(on, server, peer, scenario, count, turn)
+                            samples.append(sample)
+                            said.append(f"{scenario.name} {sample.value(scenario.unit):.3g}")
+                if said:
+                    say(f"turn {turn}/{turns}  {peer.name:<12} {'   '.join(said)}")
     if not samples:
         raise BenchError("none of these peers does any of these scenarios")
     return samples

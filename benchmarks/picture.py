@@ -52,8 +52,9 @@ def _panel(axis: Any, results: Results, group: Group, scenario: Scenario) -> Non
     highs = [max(v, default=m) - m for m, v in zip(medians, values, strict=True)]
     axis.barh(peers, medians, color=colours, xerr=(lows, highs), ecolor="#57606a")
     top = max((m + h for m, h in zip(medians, highs, strict=True)), default=1.0)
-    for row, (median, high) in enumerate(zip(medians, highs, strict=True)):
-        axis.text(median + high + 0.02 * top, row, figure(median, scenario.unit), va="center")
+    for row, (peer, median, high) in enumerate(zip(peers, medians, highs, strict=True)):
+        text = figure(results.median(peer, scenario), scenario.unit)
+        axis.text(median + high + 0.02 * top, row, text, va="center")
     axis.set_xlim(0, 1.25 * top)
     axis.set_title(f"{scenario.title}\nCPU {scenario.unit.replace('us/', 'µs/')}", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)

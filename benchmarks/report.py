@@ -36,7 +36,7 @@ class Group:
 PASSING = Group(
     "passing",
     "Passing through",
-    ("pass",),
+    ("pass", "upload"),
     "aprp",
     ("nginx", "nginx-large", "aiohttp", "tornado"),
 )
@@ -120,6 +120,7 @@ TARGETS = (
     Target("large", "nginx", 0.6),
     Target("64k", None, 260.0),
     Target("64k", "aiohttp", 1.0),
+    Target("upload-1g", "nginx", 1.2),
     Target("hit-large", BEST, 0.85),
     Target("hit-1m", None, 350.0),
     Target("hit-64k", None, 180.0),

@@ -8,8 +8,9 @@ from typing import Literal
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 FILE_SIZE = 320 * MIB
 
-Kind = Literal["pass", "hit", "miss"]
-"""pass: nothing is kept; hit: everything is in the cache; miss: every object is new, and stored."""
+Kind = Literal["pass", "hit", "miss", "upload"]
+"""pass: nothing is kept; hit: everything is in the cache; miss: every object is new, and stored;
+upload: bodies of requests, which have another origin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Scenario:
     """A kind of work: `count` ranges of `size` bytes over some keep-alive connections.
 
     The ranges of a miss are each of another object; a warm-up is never of an object measured.
+    Uploads are POSTs of `size` bytes, one after the other on one connection.
     """
 
     name: str
@@ -35,6 +37,7 @@ SCENARIOS = (
     Scenario("64k", "64 KiB ranges", "pass", 64 * KIB, 8, 200, 6000, 1500, "us/request"),
     Scenario("1m", "1 MiB ranges", "pass", MIB, 8, 40, 1000, 200, "us/request"),
     Scenario("large", "256 MiB ranges", "pass", 256 * MIB, 1, 1, 4, 1, "s/GiB"),
+    Scenario("upload-1g", "uploads of 1 GiB", "upload", GIB, 1, 1, 4, 1, "s/GiB"),
     Scenario("hit-1k", "hits of 1 KiB", "hit", KIB, 8, 200, 8000, 2000, "us/request"),
     Scenario("hit-64k", "hits of 64 KiB", "hit", 64 * KIB, 8, 200, 6000, 1500, "us/request"),
     Scenario("hit-1m", "hits of 1 MiB", "hit", MIB, 8, 40, 1000, 200, "us/request"),

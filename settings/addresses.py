@@ -19,6 +19,7 @@ _URL = re.compile(rf"https?://{_HOST}(?::[0-9]{{1,5}})?(?:/[A-Za-z0-9._~!$&'()*+
 _ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_HOST}(?::[0-9]{{1,5}})?", re.IGNORECASE)
 # RFC 3986: what a query may hold but its separators; and brackets, which many send unescaped.
 _PARAMETER = re.compile(r"(?=.)(?:[A-Za-z0-9._~!$'():@/?;+\[\]-]|%[0-9A-Fa-f]{2}){0,128}\*?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def upstream(entry: str) -> str:
@@ -49,6 +50,16 @@ def network(entry: str) -> str:
 def parameter(entry: str) -> str:
     """Check the name of a query parameter as URLs carry it; `*` behind it is any ending."""
     if not _PARAMETER.fullmatch(entry):
+        raise ValueError
+    return entry
+
+
+def user(entry: str) -> str:
+    """Check `name:password` of Basic authentication (RFC 7617 section 2)."""
+    name, _, password = entry.partition(":")
+    # Bytes of the environment that are no UTF-8 come as surrogates.
+    entry.encode()
+    if not name or not password or _CONTROL.search(entry):
         raise ValueError
     return entry
 

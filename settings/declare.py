@@ -34,14 +34,23 @@ OWN_GROUP = "Own settings"
 """The group of settings that a user's class adds without `option`."""
 
 
-def option(default: Any, help: str, *, group: str = OWN_GROUP, also: Sequence[str] = ()) -> Any:
+def option(
+    default: Any,
+    help: str,
+    *,
+    group: str = OWN_GROUP,
+    also: Sequence[str] = (),
+    secret: bool = False,
+) -> Any:
     """Declare a setting: its default, one line of help, its group.
 
-    `also` names environment variables that are accepted besides APRP_<name>, which wins.
+    `also` names environment variables that are accepted besides APRP_<name>, which wins. A
+    `secret` is left out where settings are shown; its kind hides it everywhere else.
     """
     return Field(
         default=default,
         description=help,
+        repr=not secret,
         json_schema_extra={"group": group, "also": list(also)},
     )
 
@@ -196,5 +205,7 @@ def _explain(error: PydanticUserError, names: Iterable[str], known: Mapping[str,
     for name, value in values.items():
         if name.isupper() and name not in known and name not in annotated:
             hint = suggestion(name, known)
-            return f"{name} = {shown(value)}: no such setting{hint} (a new one needs its type)"
+            # It may be a secret under a misspelt name.
+            told = shown(value) if isinstance(value, (int, float)) else "..."
+            return f"{name} = {told}: no such setting{hint} (a new one needs its type)"
     return str(error).splitlines()[0]

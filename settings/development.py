@@ -12,5 +12,6 @@ class Settings(base.Settings):
 
     DEBUG = True
     ADDRESS = "localhost"
+    FORWARD = True
     CORS_ORIGINS: Sequence[str] = ("*",)
     LOG_CONSOLE = True

@@ -32,9 +32,13 @@ _SWITCH_WORDS = {
 }
 # Bounded digits: a number of a million digits must not keep int() busy.
 _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_DECIMAL = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)", re.ASCII | re.IGNORECASE)
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|[smhd])?", re.ASCII | re.IGNORECASE)
 _LONGEST_SHOWN = 80
+
+HIDDEN = "***"
+"""What is shown of a secret."""
 
 
 class RefusedError(ValueError):
@@ -44,7 +48,7 @@ class RefusedError(ValueError):
 def shown(value: object) -> str:
     """Return a value as it stands in an error line: quoted, bounded, one line, no passwords."""
     plain = str(value) if isinstance(value, Path) else value
-    text = re.sub(r"//[^/@\s]*@", "//***@", repr(plain))
+    text = re.sub(r"//[^/@\s]*@", f"//{HIDDEN}@", repr(plain))
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 4] + "...'"
 
 
@@ -75,8 +79,12 @@ class Kind(ABC):
         return text
 
     def show(self, value: Any) -> str:
-        """Return a checked value as an operator would write it."""
+        """Return a checked value as an operator would write it; a secret comes as HIDDEN."""
         return str(value)
+
+    def told(self, value: object) -> str:
+        """Return a value that is not allowed as it stands in an error line."""
+        return shown(value)
 
     def parse(self, value: object) -> Any:
         """Return the checked value; raise RefusedError with a full sentence otherwise."""
@@ -85,7 +93,7 @@ class Kind(ABC):
         except RefusedError:
             raise
         except (ValueError, TypeError):
-            raise RefusedError(f"{shown(value)} is not {self.allowed}") from None
+            raise RefusedError(f"{self.told(value)} is not {self.allowed}") from None
 
     def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
         """Let pydantic check a field of this kind with `parse` alone."""
@@ -117,6 +125,36 @@ class Whole(Kind):
     def show(self, value: int) -> str:
         """Return the number with its unit."""
         return f"{value} {self.unit}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Rate(Kind):
+    """How often in a second: a number that may have a fraction; 0 stands for no limit."""
+
+    high: float = 1e6
+
+    metavar: ClassVar[str] = "NUMBER"
+
+    @property
+    def allowed(self) -> str:
+        """See Kind."""
+        return f"a number from 0 to {self.high:.0f}, such as 50 or 0.5"
+
+    def read(self, value: object) -> float:
+        """See Kind."""
+        if isinstance(value, str):
+            if not _DECIMAL.fullmatch(value):
+                raise ValueError
+            value = float(value)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError
+        if not math.isfinite(value):
+            raise ValueError
+        return _within(float(value), 0.0, self.high)
+
+    def show(self, value: float) -> str:
+        """Return the number without needless digits."""
+        return f"{value:.9f}".rstrip("0").rstrip(".")
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,8 @@ def load(
         for detail in error.errors(include_url=False):
             setting = str(detail["loc"][0]) if detail["loc"] else ""
             # One line for a setting, even if several of its entries are wrong.
-            lines.setdefault(setting, _line(setting, detail, sources.get(setting, name)))
+            source = sources.get(setting, name)
+            lines.setdefault(setting, _line(setting, detail, source, known.get(setting)))
         raise SettingsError(*lines.values()) from None
 
 
@@ -146,9 +147,10 @@ def _given(
     return None
 
 
-def _line(setting: str, detail: ErrorDetails, source: str) -> str:
+def _line(setting: str, detail: ErrorDetails, source: str, option: Option | None) -> str:
     """Say in one line what is wrong with a setting and where its value comes from."""
     value = detail["input"]
+    tell = shown if option is None else option.kind.told
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, RefusedError):
         text = str(cause)
@@ -157,7 +159,7 @@ def _line(setting: str, detail: ErrorDetails, source: str) -> str:
     else:
         reason = str(cause) if cause is not None else detail["msg"]
         text = " ".join(reason.split())
-        text = f"{shown(value)} is not allowed: {text}" if setting else text
+        text = f"{tell(value)} is not allowed: {text}" if setting else text
     if source.startswith(PREFIX) and isinstance(value, str) and _LINKED.match(value):
         source += f"; {_LINK_CAUSE}; {_LINK_CURE}"
     return f"{setting}: {text} (from {source})" if setting else f"settings: {text}"

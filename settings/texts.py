@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from settings.kinds import Kind, RefusedError, shown
+from settings.kinds import HIDDEN, Kind, RefusedError, shown
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -78,12 +78,15 @@ class Listed(Kind):
     """A list, with commas between the entries; kept as a tuple.
 
     `entry` checks one entry and returns it as it is kept. `missing` is what to say where the list
-    may not be empty.
+    may not be empty. With `numbers`, entries may also be given as whole numbers. Entries that are
+    `secret` are never shown, also where they are not allowed.
     """
 
-    entry: Callable[[str], str]
+    entry: Callable[[str], Any]
     meaning: str
     missing: str = ""
+    numbers: bool = False
+    secret: bool = False
 
     metavar: ClassVar[str] = "LIST"
 
@@ -97,25 +100,65 @@ class Listed(Kind):
         """See Kind."""
         return f"a list; each entry is {self.meaning}"
 
-    def read(self, value: object) -> tuple[str, ...]:
+    def read(self, value: object) -> tuple[Any, ...]:
         """See Kind."""
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",") if part.strip()]
         if not isinstance(value, Iterable):
             raise TypeError
-        entries = tuple(self._checked(part) for part in value)
+        entries = tuple(self._checked(part, place) for place, part in enumerate(value, 1))
         if self.missing and not entries:
             raise RefusedError(self.missing)
         return entries
 
-    def show(self, value: Iterable[str]) -> str:
+    def show(self, value: Iterable[Any]) -> str:
         """Return the entries with commas between them."""
-        return ",".join(value)
+        return ",".join(HIDDEN if self.secret else str(entry) for entry in value)
 
-    def _checked(self, part: object) -> str:
-        if not isinstance(part, str):
-            raise RefusedError(f"{shown(part)} is not {self.allowed}")
+    def told(self, value: object) -> str:
+        """See Kind."""
+        return "what is given" if self.secret else shown(value)
+
+    def _checked(self, part: object, place: int) -> Any:
+        if self.numbers and isinstance(part, int) and not isinstance(part, bool):
+            part = str(part)
         try:
-            return self.entry(part)
+            if isinstance(part, str):
+                return self.entry(part)
         except ValueError:
-            raise RefusedError(f"{shown(part)} is not {self.allowed}") from None
+            pass
+        told = f"entry {place}" if self.secret else shown(part)
+        raise RefusedError(f"{told} is not {self.allowed}")
+
+
+@dataclass(frozen=True, slots=True)
+class Secret(Kind):
+    """Text of at least `shortest` characters that is never shown; empty for none."""
+
+    shortest: int
+    longest: int = 1024
+
+    metavar: ClassVar[str] = "TEXT"
+
+    @property
+    def allowed(self) -> str:
+        """See Kind."""
+        return f"text of {self.shortest} to {self.longest} characters, or empty for none"
+
+    def read(self, value: object) -> str:
+        """See Kind."""
+        if not isinstance(value, str):
+            raise TypeError
+        # Bytes of the environment that are no UTF-8 come as surrogates.
+        value.encode()
+        if value and not self.shortest <= len(value) <= self.longest:
+            raise ValueError
+        return value
+
+    def show(self, value: str) -> str:
+        """Return HIDDEN, or nothing where there is nothing to hide."""
+        return HIDDEN if value else ""
+
+    def told(self, value: object) -> str:
+        """See Kind."""
+        return "what is given"

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -99,6 +100,28 @@ def test_access_log_off(path: Path) -> None:
     logs.configure(settings(path))
     logs.access(ENTRY)
     assert messages(path.read_text())[1] == ("INFO", str(ENTRY))
+
+
+SLOW = replace(ENTRY, slow=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "written"),
+    [
+        ({}, [("INFO", str(ENTRY)), ("WARNING", str(SLOW))]),
+        ({"ACCESS_LOG": False}, [("WARNING", str(SLOW))]),
+        ({"LOG_LEVEL": "WARNING"}, [("WARNING", str(SLOW))]),
+        ({"ACCESS_LOG": False, "LOG_LEVEL": "ERROR"}, []),
+        ({"LOG_LEVEL": "ERROR"}, []),
+    ],
+)
+def test_slow_requests_are_warnings(
+    path: Path, changes: dict[str, object], written: list[tuple[str, str]]
+) -> None:
+    logs.configure(settings(path, **changes))
+    logs.access(ENTRY)
+    logs.access(SLOW)
+    assert messages(path.read_text()) == written
 
 
 def test_console_beside_the_file(path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -30,8 +31,10 @@ FULL = AccessEntry(
     referer="http://player.example/",
     user_agent="Mozilla/5.0 (X11)",
     end="client went away",
+    traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 )
 BARE = AccessEntry("2001:db8::1", "HEAD", "/", "HTTP/1.0", 404)
+SLOW = replace(FULL, slow=True)
 
 EVIL = [
     "/a\r\n2026-11-21 10:00:00.123 INFO [1] forged",
@@ -85,6 +88,22 @@ def zone(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Ite
             " range=- sent=0 first=- total=0.000 origin=-",
         ),
         (
+            "text",
+            SLOW,
+            "2026-11-21 10:00:00.123 INFO [4711] 192.0.2.7       206 GET  /films/a.mp4?x=1"
+            ' range="bytes 0-99/1000" sent=100 first=0.003 total=0.010'
+            ' origin=http://127.0.0.1:9000 id=3f2a slow end="client went away"',
+        ),
+        (
+            "combined",
+            SLOW,
+            '192.0.2.7 - - [21/Nov/2026:10:00:00 +0000] "GET /films/a.mp4?x=1 HTTP/1.1"'
+            ' 206 100 "http://player.example/" "Mozilla/5.0 (X11)"\n'
+            "2026-11-21 10:00:00.123 INFO [4711] 192.0.2.7       206 GET  /films/a.mp4?x=1"
+            ' range="bytes 0-99/1000" sent=100 first=0.003 total=0.010'
+            ' origin=http://127.0.0.1:9000 id=3f2a slow end="client went away"',
+        ),
+        (
             "combined",
             FULL,
             '192.0.2.7 - - [21/Nov/2026:10:00:00 +0000] "GET /films/a.mp4?x=1 HTTP/1.1"'
@@ -122,10 +141,17 @@ def test_a_request_in_json() -> None:
         "referer": "http://player.example/",
         "user_agent": "Mozilla/5.0 (X11)",
         "end": "client went away",
+        "slow": False,
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "span_id": "00f067aa0ba902b7",
     }
+    assert json.loads(FORMATTERS["json"]().format(record(SLOW)))["slow"] is True
+    evil = replace(FULL, traceparent='00-","x":"')
+    assert json.loads(FORMATTERS["json"]().format(record(evil)))["trace_id"] is None
     bare = json.loads(FORMATTERS["json"]().format(record(BARE)))
     assert {name for name, value in bare.items() if value is None} == {
-        *("range", "first_byte", "origin", "request_id", "referer", "user_agent", "end")
+        *("range", "first_byte", "origin", "request_id", "referer", "user_agent", "end"),
+        *("trace_id", "span_id"),
     }
 
 
@@ -215,6 +241,24 @@ def test_no_value_at_all_breaks_a_line(name: str, value: str) -> None:
 def test_a_message(form: str, message: str, written: str) -> None:
     line = FORMATTERS[form]().format(record(message, logging.WARNING))
     assert line == f"2026-11-21 10:00:00.123 WARNING [4711] {written}"
+
+
+@pytest.mark.usefixtures("zone")
+@pytest.mark.parametrize("form", ["text", "combined"])
+def test_a_message_about_a_request(form: str) -> None:
+    about = failing()
+    about.request_id = 'a b"'
+    first = FORMATTERS[form]().format(about).split("\n")[0]
+    assert first == '2026-11-21 10:00:00.123 ERROR [4711] it broke id="a b\\""'
+
+
+def test_a_message_about_a_request_in_json() -> None:
+    about = failing()
+    about.request_id = "3f2a"
+    told = json.loads(FORMATTERS["json"]().format(about))
+    assert (told["message"], told["request_id"]) == ("it broke", "3f2a")
+    assert told["traceback"]
+    assert "request_id" not in json.loads(FORMATTERS["json"]().format(failing()))
 
 
 def failing() -> logging.LogRecord:

@@ -27,6 +27,10 @@ def work(number, control):
     {life}
     told = 0
     while said := os.read(control, 1):
+        if said == workers.RELOAD:
+            say("reload", number, *loaded)
+            continue
+        assert said == workers.STOP
         told += 1
         say("told", number, told)
         if told == {stops}:
@@ -34,12 +38,19 @@ def work(number, control):
     say("orphan", number)
     signal.pause()
 
+loaded = []
+
+def reload():
+    say("files", len(loaded))
+    loaded.append("new")
+    return {good}
+
 logging.basicConfig(format="%(message)s", level="INFO")
 workers._MOST_SHORT_LIVES = {short_lives}
 {before}
 try:
     code = workers.Supervisor(
-        {count}, work, lambda number: say("cleared", number), lambda: say("stopping")
+        {count}, work, lambda number: say("cleared", number), lambda: say("stopping"), reload
     ).run()
 finally:
     say("over", os.getpid())
@@ -105,11 +116,14 @@ def supervised(
     life: str = "",
     before: str = "",
     short_lives: int = 10,
+    good: bool = True,
 ) -> Parent:
-    """Start; a worker ends when it is told so for the `stops`th time."""
-    return Parent(
-        SCRIPT.format(count=count, stops=stops, life=life, before=before, short_lives=short_lives)
-    )
+    """Start; a worker ends when it is told so for the `stops`th time.
+
+    `good`: what the parent finds in the files that it reads again is good.
+    """
+    given = {"life": life, "before": before, "short_lives": short_lives, "good": good}
+    return Parent(SCRIPT.format(count=count, stops=stops, **given))
 
 
 @pytest.fixture(autouse=True)
@@ -290,3 +304,50 @@ def test_where_the_ends_of_children_are_ignored() -> None:
         assert parent.lines(2) == ["cleared 0", "start 0"]
         parent.signal(signal.SIGTERM)
         assert parent.end()[2] == 0
+
+
+def test_files_are_read_again_by_all() -> None:
+    with supervised(3) as parent:
+        parent.lines(3)
+        for times in range(2):
+            parent.signal(signal.SIGHUP)
+            assert parent.line() == f"files {times}"
+            # Of a worker that was there before, what the parent has read is not its own.
+            assert parent.lines(3) == ["reload 0", "reload 1", "reload 2"]
+        os.kill(parent.pids[1], signal.SIGKILL)
+        assert parent.lines(2) == ["cleared 1", "start 1"]
+        parent.signal(signal.SIGHUP)
+        assert parent.line() == "files 2"
+        assert parent.lines(3) == ["reload 0", "reload 1 new new", "reload 2"]
+        parent.signal(signal.SIGTERM)
+        assert parent.end()[2] == 0
+
+
+def test_nobody_is_told_of_files_that_are_wrong() -> None:
+    with supervised(2, good=False) as parent:
+        parent.lines(2)
+        parent.signal(signal.SIGHUP)
+        assert parent.line() == "files 0"
+        parent.signal(signal.SIGTERM)
+        ended(parent, "stopping", "told 0 1", "told 1 1", "cleared 0", "cleared 1")
+
+
+@pytest.mark.parametrize("before", ["", "signal.signal(signal.SIGHUP, signal.SIG_IGN)"])
+def test_a_terminal_that_is_closed_stops_nothing(before: str) -> None:
+    # It sends SIGHUP to the whole group; under nohup it is ignored from the start.
+    with supervised(2, before=before) as parent:
+        parent.lines(2)
+        os.killpg(parent.process.pid, signal.SIGHUP)
+        assert parent.lines(3) == ["files 0", "reload 0", "reload 1"]
+        parent.signal(signal.SIGTERM)
+        ended(parent, "stopping", "told 0 1", "told 1 1", "cleared 0", "cleared 1")
+
+
+def test_files_are_not_read_while_it_stops() -> None:
+    with supervised(1, stops=2) as parent:
+        parent.lines(1)
+        parent.signal(signal.SIGTERM)
+        assert parent.lines(2) == ["stopping", "told 0 1"]
+        parent.signal(signal.SIGHUP)
+        parent.signal(signal.SIGTERM)
+        ended(parent, "told 0 2", "cleared 0")

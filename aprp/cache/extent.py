@@ -27,6 +27,10 @@ __all__ = ["HEADER", "SLICES", "Extent", "extent_name", "extent_path"]
 _TRIES: Final = 100
 _NOTHING: Final = memoryview(b"")
 
+# How long a slice that was seen in memory counts as being there, in seconds. The kernel does not
+# drop what is read often, and asking it is a twentieth of a small hit.
+_SEEN_LASTS: Final = 1.0
+
 
 class Extent(Words):
     """An extent's file, opened and mapped. Offsets are bytes from the begin of its data, half-open.
@@ -38,7 +42,17 @@ class Extent(Words):
     Methods said to be for threads may run beside each other and beside everything else.
     """
 
-    __slots__ = ("__weakref__", "_address", "_file", "data", "number", "path", "start", "version")
+    __slots__ = (
+        "__weakref__",
+        "_address",
+        "_file",
+        "_seen",
+        "data",
+        "number",
+        "path",
+        "start",
+        "version",
+    )
 
     data: memoryview
     """Writable: data[0] is byte `start` of the object."""
@@ -52,6 +66,7 @@ class Extent(Words):
         self._file: pages.OpenFile | None = file
         view, self._address = pages.map_file(file, HEADER + header.size)
         self.data = view[HEADER:]
+        self._seen = [0.0] * SLICES
         super().__init__(view[:HEADER], header.slice_size, header.size, boot)
 
     @classmethod
@@ -219,6 +234,21 @@ class Extent(Words):
         """Whether all of the bytes are in memory, so that reading them does not wait for a disk."""
         begin = self._address + HEADER
         return pages.resident(begin + offset, begin + stop)
+
+    def at_hand(self, offset: int, stop: int, now: float) -> bool:
+        """Whether all of the bytes are in memory, or were a moment before `now`, in seconds.
+
+        `now` is of any clock that is never set back, always the same one.
+        """
+        size, seen = self.slice_size, self._seen
+        first, last = offset // size, (stop - 1) // size
+        if now - min(seen[first : last + 1]) < _SEEN_LASTS:
+            return True
+        if not self.resident(first * size, min((last + 1) * size, self.size)):
+            return self.resident(offset, stop)
+        for n in range(first, last + 1):
+            seen[n] = now
+        return True
 
     def load(self, offset: int, stop: int) -> None:
         """Bring the bytes into memory. For threads: it waits for the disk without the GIL.

@@ -35,8 +35,8 @@ def why(error: BaseException, directory: Path) -> str:
             )
         case FileExistsError() | NotADirectoryError():
             return (
-                f"CACHE_DIR cannot be used: {_where(error, directory)} is not a directory; set it"
-                " to another path"
+                f"CACHE_DIR cannot be used: {_no_directory(_where(error, directory))} is not a"
+                " directory; set it to another path"
             )
         case OSError(errno=errno.EMFILE):
             return "too many files are open: raise the limit of open files (ulimit -n)"
@@ -47,3 +47,9 @@ def why(error: BaseException, directory: Path) -> str:
 
 def _where(error: OSError, directory: Path) -> str:
     return str(error.filename or directory)
+
+
+def _no_directory(where: str) -> str:
+    """What stands in the way of a path: itself, or one above it."""
+    path = Path(where)
+    return str(next((one for one in (path, *path.parents) if one.is_file()), path))

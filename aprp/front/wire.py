@@ -7,10 +7,13 @@ queued, and a future says when its memory may be used again.
 import asyncio
 import functools
 import os
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from tornado.iostream import IOStream, StreamClosedError
+
+from aprp.front.encryption import TlsTransport
 
 Piece = bytes | memoryview
 
@@ -38,6 +41,12 @@ class Wire(Protocol):
 
         None says that the kernel has taken all of them; otherwise the pieces' memory must stay
         as it is until the future is done. Raises ClientGone.
+        """
+
+    def offer(self, piece: Piece) -> int:
+        """Write as much of a piece as the kernel takes now, nothing of it later; how many bytes.
+
+        Raises ClientGone.
         """
 
     def close(self) -> None:
@@ -96,6 +105,20 @@ class TransportWire:
             taken -= size
         return None
 
+    def offer(self, piece: Piece) -> int:
+        """See `Wire.offer`."""
+        if self.closed:
+            raise ClientGone
+        if self.unfinished is not None:
+            return 0
+        try:
+            return os.write(self._descriptor, piece)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self.close()
+            raise ClientGone from None
+
     def _queue(self, pieces: tuple[Piece, ...]) -> "asyncio.Future[None] | None":
         assert self._transport is not None
         for piece in pieces:
@@ -133,6 +156,86 @@ class TransportWire:
         self.resumed()
 
 
+class TlsWire:
+    """The wire of the proxy's own connections with TLS.
+
+    What is written is encrypted piece by piece, as the client takes it: a client that is slow holds
+    one piece of records in memory, and the rest waits where it is.
+    """
+
+    __slots__ = ("_full", "_pending", "_transport", "closed", "unfinished")
+
+    def __init__(self, transport: TlsTransport) -> None:
+        """Write to `transport`, which passes on the pauses of the one below it."""
+        transport.set_write_buffer_limits(high=0)
+        self._transport = transport
+        self._pending: deque[memoryview] = deque()
+        self._full = False
+        self.closed = False
+        self.unfinished: asyncio.Future[None] | None = None
+        if transport.get_write_buffer_size():
+            # The end of the handshake, of a client that takes nothing.
+            self.paused()
+
+    def send(self, *pieces: Piece) -> "asyncio.Future[None] | None":
+        """See `Wire.send`."""
+        if self.closed:
+            raise ClientGone
+        self._pending.extend(memoryview(piece) for piece in pieces if piece)
+        self._encrypt()
+        if self._transport.is_closing():
+            self.close()
+            raise ClientGone
+        return self.unfinished
+
+    def offer(self, piece: Piece) -> int:
+        """See `Wire.offer`: what is encrypted is taken whole or not at all."""
+        return 0
+
+    def _encrypt(self) -> None:
+        while self._pending and not self._full and not self._transport.is_closing():
+            self._transport.write_some(self._pending)
+
+    def paused(self) -> None:
+        """The transport has begun to queue."""
+        self._full = True
+        if self.unfinished is None:
+            self.unfinished = asyncio.get_running_loop().create_future()
+
+    def resumed(self) -> None:
+        """The transport's queue is empty."""
+        self._full = False
+        self._encrypt()
+        if not self._full:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._pending.clear()
+        unfinished, self.unfinished = self.unfinished, None
+        if unfinished is not None and not unfinished.done():
+            unfinished.set_result(None)
+
+    def close(self) -> None:
+        """See `Wire.close`; with no close_notify the client knows that something is missing."""
+        if not self.closed:
+            self.closed = True
+            self.abort()
+
+    def abort(self) -> None:
+        """Close the transport, whatever its state."""
+        self._transport.abort()
+
+    def lost(self) -> None:
+        """The transport is closed: whoever waits for room waits no more."""
+        self.closed = True
+        self._finish()
+
+
+def make_wire(transport: asyncio.Transport) -> TransportWire | TlsWire:
+    """Make the wire of a connection by its transport; both have the same methods."""
+    return TlsWire(transport) if isinstance(transport, TlsTransport) else TransportWire(transport)
+
+
 class StreamWire:
     """The wire where Tornado's own HTTPServer serves the application.
 
@@ -167,6 +270,10 @@ class StreamWire:
             self._last = asyncio.get_running_loop().create_future()
             written.add_done_callback(functools.partial(_finish, self._last))
         return self.unfinished
+
+    def offer(self, piece: Piece) -> int:
+        """See `Wire.offer`: the stream does not tell."""
+        return 0
 
     def close(self) -> None:
         """See `Wire.close`."""

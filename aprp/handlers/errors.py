@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from http.client import responses
 from typing import Any, Final
 
+from aprp.sites.guards import Loop
 from aprp.upstream.errors import (
     BadResponse,
     ConnectFailed,
     ConnectTimeout,
     FirstByteTimeout,
+    Forbidden,
     HeadTooLarge,
     IdleTimeout,
     OriginClosed,
@@ -55,23 +57,37 @@ class Problem(Exception):
         self.private = private
         self.members = members
 
-    def body(self, debug: bool) -> bytes:
-        """The problem object as JSON."""
+    def body(self, debug: bool, request_id: str | None = None) -> bytes:
+        """The problem object as JSON, with the id of the request if one is given."""
         problem: dict[str, Any] = {
             "title": reason_phrase(self.status),
             "status": self.status,
             "detail": self.detail,
             **self.members,
         }
+        if request_id is not None:
+            problem["request_id"] = request_id
         if debug and self.private:
             problem["cause"] = self.private
         return (json.dumps(problem, ensure_ascii=False) + "\n").encode()
 
 
+LOOP: Final = "The request leads back to this proxy: name the host that is to be reached."
+LOOPED: Final = (
+    "The request has come through this proxy already: an upstream leads back to it, or another "
+    "proxy has the same VIA_NAME."
+)
+
 _CAUSES: tuple[tuple[type[OriginFailure], int, str], ...] = (
-    (ResolveFailed, 502, "The origin's host name has no address. Check UPSTREAM and the DNS."),
+    (ResolveFailed, 502, "The origin's host name has no address. Check the name and the DNS."),
+    (Loop, 508, LOOP),
+    (
+        Forbidden,
+        403,
+        "The host's address is not allowed here. FORWARD_ALLOW or TARGET_URL_ALLOW can list it.",
+    ),
     (ConnectTimeout, 504, "The origin did not accept a connection within CONNECT_TIMEOUT."),
-    (ConnectFailed, 502, "The origin refused the connection. Check that it runs, and UPSTREAM."),
+    (ConnectFailed, 502, "The origin refused the connection. Check that it runs, and its address."),
     (
         TLSFailed,
         502,

@@ -6,30 +6,41 @@ a small range (docs/architecture.md has the figures).
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from email.utils import formatdate
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tornado import httputil
-from tornado.http1connection import HTTP1Connection
 
-from aprp import __version__, logs
+from aprp import logs
 from aprp.front.connection import ClientConnection
-from aprp.front.wire import ClientGone, Piece, RequestConnection, StreamWire, Wire
-from aprp.handlers.errors import PROBLEM_TYPE, Problem, reason_phrase
-from aprp.semantics import cors
-from aprp.semantics.headers import Fields, head_bytes
+from aprp.front.wire import ClientGone, RequestConnection
+from aprp.handlers.errors import PROBLEM_TYPE, Problem
+from aprp.handlers.reply import Reply
+from aprp.semantics.headers import Fields
 from aprp.semantics.requests import origin_form
+from aprp.semantics.rewriting import client_cookie, client_location, client_refresh, eased
+from aprp.semantics.tracing import REQUEST_ID
+from aprp.sites.site import Site
 from aprp.stats.counters import Count
+from aprp.stats.histograms import Measure
+from aprp.upstream.asking import Ask, Reader
+from aprp.upstream.detached import Detached
+from aprp.upstream.outgoing import RequestBody
 
 if TYPE_CHECKING:
     from aprp.application import Application
 
-SERVER: Final = f"aprp/{__version__}"
-# Of a request whose head has not come; never changed.
-_NO_HEADERS: Final = httputil.HTTPHeaders()
-
 _log = logging.getLogger("aprp")
+
+# Fields of a response that may tell of the origin's own place.
+_TELLING = frozenset({"location", "content-location", "refresh", "set-cookie"})
+
+
+class BodyFailed(Exception):
+    """The request's body broke the rules or a limit: `problem` is the answer to that."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
 
 
 class Work(Protocol):
@@ -39,71 +50,144 @@ class Work(Protocol):
         """End it: the client is gone."""
 
 
-class Exchange(httputil.HTTPMessageDelegate):
+class Exchange(Reply, httputil.HTTPMessageDelegate):
     """A request, the way to answer it, and what is told of it afterwards.
 
     It is the `Sink` of a delivery. Attributes a door reads: `method`, `resource` (path and query
-    as they came; `target` is the whole request target), `version`, `headers`, `client` (an
-    address), `scheme`, `closed`. `work`, if set, is aborted when the client goes away.
+    as they came; `target` is the whole request target), `version`, `headers`, `body` (None: it has
+    none), `peer` (the address of the connection's other end) and `client` (of whom the request
+    comes from: another one where the peer is a trusted proxy), `scheme`, `site` (where the request
+    goes), `closed`, `request_id`. `work`, if set, is aborted when the client goes away.
     """
 
     def __init__(self, app: "Application", connection: RequestConnection) -> None:
-        self.app = app
-        self.connection = connection
-        if isinstance(connection, ClientConnection):
-            self.wire: Wire = connection.wire
-        else:
-            assert isinstance(connection, HTTP1Connection)
-            self.wire = StreamWire(connection.stream)
-        self.loop = app.loop
-        self.started = self.loop.time()
-        self.method = self.target = self.resource = self.version = ""
-        self.headers = _NO_HEADERS
+        super().__init__(app, connection)
         context = connection.context
-        self.client: str = getattr(context, "remote_ip", "")
+        self.peer: str = getattr(context, "remote_ip", "")
+        self.client = self.peer
         self.scheme: str = getattr(context, "protocol", "http")
-        self.closed = False
-        self.status = 0
-        self.sent = 0
-        self.first_byte: float | None = None
-        self.range_text: str | None = None
-        self.origin: str | None = None
-        self.end: str | None = None
-        self._keep_alive = True
-        self._head: bytes | None = None
-        self._chunked = False
-        self._task: asyncio.Task[None] | None = None
-        self._stalled: asyncio.TimerHandle | None = None
+        self.body: RequestBody | None = None
         self.work: Work | None = None
-        # The answer has its CORS fields already.
-        self.preflight = False
+        # Path and query as the origin was asked for them, where they came from the client.
+        self.asked: str | None = None
+        self._site: Site | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._detached = False
 
-    # tornado.httputil.HTTPMessageDelegate
+    # tornado.httputil.HTTPMessageDelegate, and aprp.front.request_body.RequestDelegate
 
     def headers_received(
         self,
         start_line: httputil.RequestStartLine | httputil.ResponseStartLine,
         headers: httputil.HTTPHeaders,
     ) -> None:
-        """The request's head has come."""
+        """The request's head has come; with a body it is answered from here on."""
         assert isinstance(start_line, httputil.RequestStartLine)
         self.started = self.loop.time()
         self.method, self.target, self.version = start_line
         self.resource = origin_form(self.target)
         self.headers = headers
+        self.request_id = self.app.ids.of(self.peer, headers.get(REQUEST_ID))
+        self.client = self.app.client_of(self.peer, headers.get)
+        if "Content-Length" in headers or "Transfer-Encoding" in headers:
+            self._expect_body()
 
-    def data_received(self, chunk: bytes) -> None:
-        """A body of GET or HEAD has no meaning (RFC 9110 section 9.3.1); it is read and dropped."""
+    def _expect_body(self) -> None:
+        chunked = "Transfer-Encoding" in self.headers
+        length = None if chunked else int(self.headers["Content-Length"])
+        if length == 0 or getattr(self.connection, "malformed", None) is not None:
+            return
+        self.body = RequestBody(length)
+        if isinstance(self.connection, ClientConnection):
+            self.body.on_wanted = self.connection.send_continue
+        self._begin()
+
+    def data_received(self, chunk: bytes | memoryview) -> "asyncio.Future[None] | None":
+        """A piece of the body; its memory is used again when the future, if any, is done."""
+        body = self.body
+        if body is None:
+            return None
+        most = self.app.settings.MAX_BODY_SIZE
+        if most and body.fed + len(chunk) > most:
+            body.fail(BodyFailed(too_large(most)))
+            body.release()
+        return body.feed(memoryview(chunk))
+
+    def body_failed(self, status: int, detail: str) -> None:
+        """No more of the body comes, and what came is not to be trusted."""
+        assert self.body is not None
+        self.body.fail(BodyFailed(Problem(status, detail)))
 
     def finish(self) -> None:
-        """The request is complete: answer it."""
-        self.connection.set_close_callback(self._client_gone)
-        self._task = self.loop.create_task(self._serve())
-        self.app.exchanges.add(self)
+        """The request is complete."""
+        if self.body is None:
+            self._begin()
+        else:
+            self.body.end()
 
     def on_connection_close(self) -> None:
         """The connection ended in the middle of the request."""
         self.closed = True
+
+    def _begin(self) -> None:
+        self.connection.set_close_callback(self.lose_client)
+        self._task = self.loop.create_task(self._serve())
+        self.app.exchanges.add(self)
+
+    # For the doors.
+
+    @property
+    def site(self) -> Site:
+        """Where the request goes."""
+        assert self._site is not None
+        return self._site
+
+    @site.setter
+    def site(self, site: Site) -> None:
+        self._site = site
+
+    def ask(self, reader: Reader) -> Ask:
+        """Make a question to the origins of the request's site."""
+        return self.site.source.make_ask(reader)
+
+    @property
+    def cors_origins(self) -> frozenset[str]:
+        """See Reply; who may read the pages of another host is for that host to say."""
+        foreign = self._site is not None and not self._site.named
+        return frozenset() if foreign else self.app.cors_origins
+
+    def detach(self) -> Detached:
+        """Give the connection away, for a tunnel; raises ClientGone."""
+        assert isinstance(self.connection, ClientConnection)
+        self._detached = True
+        return self.connection.detach()
+
+    def rewrite(self, fields: Fields) -> None:
+        """Turn the origin's own name into the one that clients know it by."""
+        site = self._site
+        if site is None:
+            return
+        settings = self.app.settings
+        if settings.REWRITE_ORIGIN and site.named:
+            pairs = fields.get_all()
+            if (changed := eased(pairs)) != pairs:
+                fields.replace(changed)
+        if not settings.REWRITE_REDIRECTS or _TELLING.isdisjoint(fields.names):
+            return
+        names = site.names(*self.app.seen_as(self), self.origin)
+        if names is None:
+            return
+        changed = []
+        for name, value in fields.get_all():
+            match name.lower():
+                case "location" | "content-location":
+                    value = client_location(value, names, self.asked)
+                case "refresh":
+                    value = client_refresh(value, names, self.asked)
+                case "set-cookie":
+                    value = client_cookie(value, names)
+            changed.append((name, value))
+        fields.replace(changed)
 
     # The life of the exchange.
 
@@ -112,16 +196,20 @@ class Exchange(httputil.HTTPMessageDelegate):
         counters.add(Count.REQUESTS)
         try:
             await self._answer()
-            if not self.closed:
+            if not self.closed and not self._detached:
                 await self._complete()
         except ClientGone:
-            self._client_gone()
+            self.lose_client()
         finally:
             self.app.exchange_over(self)
             if self._stalled is not None:
                 self._stalled.cancel()
             # No cycle of references: what is over is freed now, not by the collector.
             self.work = None
+            if self.body is not None:
+                self.body.release()
+                self.body.on_wanted = None
+            self._measure()
             self._tell()
 
     async def _answer(self) -> None:
@@ -129,11 +217,15 @@ class Exchange(httputil.HTTPMessageDelegate):
             await self.app.door(self)
         except Problem as problem:
             self.problem(problem)
+        except BodyFailed as failure:
+            self.problem(failure.problem)
         except ClientGone:
             raise
         except Exception:
             # A bug, or what nobody thought of: the log has the trace, the client has not.
-            _log.exception("error while answering %s %r", self.method, self.target)
+            _log.exception(
+                "error while answering %s %r", self.method, self.target, extra=self.about
+            )
             if self.status:
                 self.cut_short("internal error")
             else:
@@ -153,15 +245,18 @@ class Exchange(httputil.HTTPMessageDelegate):
         if not self._keep_alive or self.app.draining:
             self.connection.close()
 
-    def _client_gone(self) -> None:
+    def lose_client(self) -> None:
+        """See Reply."""
         if self.closed:
             return
         self.closed = True
-        if self.end is None:
+        if self.end is None and not self.taken:
             self.end = "client went away"
             self.app.counters.add(Count.CLIENT_ABORTS)
         if self.work is not None:
             self.work.abort()
+        if self.body is not None:
+            self.body.release()
         self.wire.close()
 
     def cut_short(self, why: str) -> None:
@@ -171,7 +266,36 @@ class Exchange(httputil.HTTPMessageDelegate):
         self.closed = True
         self.connection.close()
 
+    def _measure(self) -> None:
+        """Add this request to the histograms, if it went to a site and was no tunnel."""
+        if self._site is None or self._detached:
+            return
+        observe = self.app.histograms.observe
+        observe(Measure.REQUEST_TIME, self.loop.time() - self.started)
+        if self.first_byte is not None:
+            observe(Measure.FIRST_BYTE_TIME, self.first_byte)
+        if self.status == 206 and self.method != "HEAD":
+            observe(Measure.RANGE_SIZE, self.sent)
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What a line in the log about this request takes as `extra`."""
+        return {"request_id": self.request_id}
+
+    def _is_slow(self, total: float) -> bool:
+        """Whether the client has waited longer than SLOW_REQUEST for the first byte.
+
+        Where the answer has no body, or none has come, it is the whole time; a tunnel's answer is
+        its head.
+        """
+        limit = self.app.settings.SLOW_REQUEST
+        if not limit:
+            return False
+        waited = self.tunnel_after if self.first_byte is None else self.first_byte
+        return (total if waited is None else waited) > limit
+
     def _tell(self) -> None:
+        total = self.loop.time() - self.started
         logs.access(
             logs.AccessEntry(
                 client=self.client,
@@ -182,123 +306,16 @@ class Exchange(httputil.HTTPMessageDelegate):
                 range=self.range_text,
                 sent=self.sent,
                 first_byte=self.first_byte,
-                total=self.loop.time() - self.started,
+                total=total,
                 origin=self.origin,
+                request_id=self.request_id,
                 referer=self.headers.get("Referer"),
                 user_agent=self.headers.get("User-Agent"),
                 end=self.end,
+                slow=self._is_slow(total),
+                traceparent=self.headers.get("traceparent"),
             )
         )
-
-    # Answering. `begin`, `write` and `asks` make this the sink of a delivery.
-
-    def asks(self, origin: str) -> None:
-        """Note which origin is asked."""
-        self.origin = origin
-
-    def begin(
-        self,
-        status: int,
-        reason: str,
-        fields: Fields,
-        length: int | None,
-        range_text: str | None = None,
-    ) -> None:
-        """Start the answer: the head goes out with the first body bytes, or a moment later."""
-        if self.closed:
-            raise ClientGone
-        self.status = status
-        self.range_text = range_text
-        self.app.counters.answered(status)
-        bodiless = self.method == "HEAD" or status in (204, 304) or status < 200
-        self._chunked = length is None and not bodiless and self.version == "HTTP/1.1"
-        if self._chunked:
-            fields["Transfer-Encoding"] = "chunked"
-        self._decide_keep_alive(length is not None or bodiless or self._chunked, fields)
-        allowed = self.app.cors_origins
-        if allowed and not self.preflight:
-            for name, _ in fields.get_all():
-                if cors.is_cors_field(name):
-                    fields.remove(name)
-            for name, value in cors.decorate(self.headers.get("Origin"), allowed):
-                fields.add(name, value)
-        self._head = head_bytes(f"HTTP/1.1 {status} {reason}", fields.get_all())
-        self.loop.call_soon(self._flush_head_soon)
-
-    def _decide_keep_alive(self, delimited: bool, fields: Fields) -> None:
-        """Say in Connection whether another request may follow (RFC 9112 section 9.3)."""
-        welcome = delimited and not self.app.draining and "Connection" not in fields
-        said = (self.headers.get("Connection") or "").lower()
-        options = [option.strip() for option in said.split(",")]
-        if self.version == "HTTP/1.1":
-            self._keep_alive = welcome and "close" not in options
-            if not self._keep_alive:
-                fields["Connection"] = "close"
-        else:
-            self._keep_alive = welcome and "keep-alive" in options and "close" not in options
-            if self._keep_alive:
-                fields["Connection"] = "keep-alive"
-
-    def write(self, *pieces: Piece) -> "asyncio.Future[None] | None":
-        """Send body bytes; the future, if any, is done when their memory may be used again."""
-        if self.closed:
-            raise ClientGone
-        size = sum(map(len, pieces)) if len(pieces) > 1 else len(pieces[0])
-        if self.first_byte is None:
-            self.first_byte = self.loop.time() - self.started
-        if self._chunked:
-            pieces = (b"%x\r\n" % size, *pieces, b"\r\n")
-        if self._head is not None:
-            head, self._head = self._head, None
-            waiting = self.wire.send(head, *pieces)
-        else:
-            waiting = self.wire.send(*pieces)
-        self.sent += size
-        self.app.counters.add(Count.BYTES_TO_CLIENTS, size)
-        return None if waiting is None else self._watch(waiting)
-
-    def _flush_head_soon(self) -> None:
-        try:
-            self._flush_head()
-        except ClientGone:
-            self._client_gone()
-
-    def _flush_head(self) -> None:
-        if self._head is not None and not self.closed:
-            head, self._head = self._head, None
-            self._watch(self.wire.send(head))
-
-    def _watch(self, waiting: "asyncio.Future[None] | None") -> "asyncio.Future[None] | None":
-        """Bound the time in which the client takes what is written."""
-        if waiting is not None and self._stalled is None:
-            self._stalled = self.loop.call_later(
-                self.app.settings.SEND_TIMEOUT, self._check_stalled, waiting
-            )
-        return waiting
-
-    def _check_stalled(self, waiting: "asyncio.Future[None]") -> None:
-        self._stalled = None
-        if waiting.done():
-            self._watch(self.wire.unfinished)
-        elif not self.closed:
-            self.end = "client took no bytes"
-            self.app.counters.add(Count.CLIENT_ABORTS)
-            self._client_gone()
-
-    def respond(
-        self, status: int, body: bytes, content_type: str, fields: Iterable[tuple[str, str]] = ()
-    ) -> None:
-        """Answer with a small body of the proxy's own."""
-        own = Fields([("Server", SERVER), ("Date", formatdate(usegmt=True))])
-        if status not in (204, 304):
-            own.add("Content-Type", content_type)
-            own.add("Content-Length", str(len(body)))
-            own.add("X-Content-Type-Options", "nosniff")
-        for name, value in fields:
-            own[name] = value
-        self.begin(status, reason_phrase(status), own, len(body))
-        if body and self.method != "HEAD" and status not in (204, 304):
-            self._watch(self.write(body))
 
     def problem(self, problem: Problem) -> None:
         """Answer with problem details (RFC 9457), or cut short what has begun."""
@@ -310,6 +327,7 @@ class Exchange(httputil.HTTPMessageDelegate):
                 problem.status,
                 problem.detail,
                 problem.private,
+                extra=self.about,
             )
         if self.status:
             self.cut_short(problem.detail)
@@ -318,6 +336,10 @@ class Exchange(httputil.HTTPMessageDelegate):
         if getattr(self.connection, "malformed", None):
             # Where the next request would begin is not known.
             fields["Connection"] = "close"
-        self.respond(
-            problem.status, problem.body(self.app.settings.DEBUG), PROBLEM_TYPE, fields.items()
-        )
+        body = problem.body(self.app.settings.DEBUG, self.request_id)
+        self.respond(problem.status, body, PROBLEM_TYPE, fields.items())
+
+
+def too_large(most: int) -> Problem:
+    """The answer to a request whose body has more bytes than MAX_BODY_SIZE."""
+    return Problem(413, f"The request's body is larger than MAX_BODY_SIZE, {most} bytes.")

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
+from aprp.handlers import fields
 from aprp.handlers.errors import Problem, problem_of
 from aprp.handlers.exchange import Exchange
 from aprp.media.answering import Answering
@@ -18,8 +19,7 @@ from aprp.media.errors import (
 from aprp.media.request import Request
 from aprp.semantics.answer import Asked
 from aprp.semantics.conditions import UNCONDITIONAL, Conditions
-from aprp.semantics.forwarded import FORWARDING_FIELDS
-from aprp.semantics.headers import BadTarget, add_via, end_to_end, safe_query, safe_target
+from aprp.semantics.headers import BadTarget, safe_query, safe_target
 from aprp.semantics.ranges import (
     MalformedRange,
     RangesDisagree,
@@ -34,12 +34,6 @@ from aprp.semantics.ranges import (
 )
 from aprp.stats.counters import Count
 from aprp.upstream.errors import OriginFailure
-
-# Set by the proxy itself, or of no meaning to an origin that is asked for bytes.
-_NOT_PASSED_ON = frozenset(
-    {"host", "range", "if-range", "content-length", "expect", "via"}
-    | {name.lower() for name in FORWARDING_FIELDS}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +51,17 @@ async def serve(exchange: Exchange) -> None:
     asked, target = question.asked, question.target
     via = app.settings.VIA_NAME
     delivery: Answering | Delivery
-    library = app.library
+    source = exchange.site.source
+    library = app.library if exchange.site.cached else None
     if library is None:
-        delivery = Delivery(asked, target, request_fields(exchange), exchange, app.ask, via)
+        delivery = Delivery(
+            asked, target, fields.for_media(exchange), exchange, source.make_ask, via
+        )
     else:
-        make_fields = partial(request_fields, exchange)
-        request = Request(asked, target, library.key(target), exchange.headers.get, make_fields)
-        delivery = Answering(library, request, exchange, app.ask, via, app.counters)
+        make_fields = partial(fields.for_media, exchange)
+        key = source.key(target)
+        request = Request(source, asked, target, key, exchange.headers.get, make_fields)
+        delivery = Answering(library, request, exchange, via, app.counters)
     exchange.work = delivery
     app.counters.add(Count.ACTIVE_TRANSFERS)
     try:
@@ -118,7 +116,11 @@ def read_question(exchange: Exchange) -> Question:
         get("If-Range"),
         None if conditions == UNCONDITIONAL else conditions,
     )
-    return Question(f"{path}?{query}" if query else path, asked)
+    site = exchange.site
+    path = site.target(path)
+    target = f"{path}?{query}" if query else path
+    exchange.asked = site.origins.origins[0].base_path + target
+    return Question(target, asked)
 
 
 def _one_range(statements: list[Statement], most: int) -> RangeSet | None:
@@ -130,30 +132,6 @@ def _one_range(statements: list[Statement], most: int) -> RangeSet | None:
         stated = {statement.source: statement.text for statement in error.statements}
         raise Problem(416, f"The ranges asked for disagree: {error}", ranges=stated) from None
     return None if ranges is None else limit(ranges, most)
-
-
-def request_fields(exchange: Exchange) -> dict[str, str]:
-    """The fields for the origin: the client's end-to-end ones, and who asked (RFC 7239)."""
-    headers = exchange.headers
-    app = exchange.app
-    fields: dict[str, str] = {}
-    spelt: dict[str, str] = {}
-    for name, value in end_to_end(headers.get_all(), headers.get("Connection")):
-        key = name.lower()
-        if key in _NOT_PASSED_ON:
-            continue
-        if key in spelt:
-            # RFC 9110 section 5.3; the one field whose lines are joined otherwise is Cookie.
-            fields[spelt[key]] += f"{'; ' if key == 'cookie' else ', '}{value}"
-            continue
-        if key == "accept-encoding":
-            # A delivery may set it.
-            name = "Accept-Encoding"
-        spelt[key] = name
-        fields[name] = value
-    fields["Via"] = add_via(headers.get("Via"), exchange.version, app.settings.VIA_NAME)
-    fields |= app.forwarded(exchange.client, exchange.scheme, headers.get("Host"), headers.get)
-    return fields
 
 
 def _problem(error: Exception, exchange: Exchange) -> Problem:
@@ -172,7 +150,8 @@ def _problem(error: Exception, exchange: Exchange) -> Problem:
         return Problem(504, "The client asked for stored bytes alone, and there are none.")
     origin = exchange.origin or "origin"
     if isinstance(error, BadOrigin):
-        exchange.app.counters.add(Count.ORIGIN_REJECTED)
+        if not error.counted:
+            exchange.app.counters.add(Count.ORIGIN_REJECTED)
         return Problem(
             502,
             "The origin's answer does not fit the request and was not passed on.",

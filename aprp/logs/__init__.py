@@ -53,7 +53,7 @@ class LogSettings(Protocol):
 
     @property
     def ACCESS_LOG(self) -> bool:
-        """Whether to log a line a request."""
+        """Whether to log a line a request; without, those of slow ones are logged all the same."""
 
 
 class LogSetupError(Exception):
@@ -87,7 +87,9 @@ def configure(settings: LogSettings, *, console_stream: TextIO | None = None) ->
         for handler in handlers:
             logger.addHandler(handler)
     _installed.extend(handlers)
-    _access.disabled = not settings.ACCESS_LOG
+    if not settings.ACCESS_LOG:
+        # What is slow is told all the same.
+        _access.setLevel(max(logging.WARNING, _access.getEffectiveLevel()))
 
 
 def close() -> None:
@@ -99,7 +101,7 @@ def close() -> None:
     _installed.clear()
     for logger in _ROOTS:
         logger.setLevel(logging.NOTSET)
-    _access.disabled = False
+    _access.setLevel(logging.NOTSET)
 
 
 def hold_lines(delay: float, later: Later | None) -> None:
@@ -113,10 +115,14 @@ def hold_lines(delay: float, later: Later | None) -> None:
 
 
 def access(entry: AccessEntry) -> None:
-    """Log the one line of a request that is over; costs next to nothing when nobody wants it."""
-    if _access.isEnabledFor(logging.INFO):
+    """Log the one line of a request that is over; costs next to nothing when nobody wants it.
+
+    It is of level INFO, and WARNING where the request was slow.
+    """
+    level = logging.WARNING if entry.slow else logging.INFO
+    if _access.isEnabledFor(level):
         # Made here and not by Logger.info, which would look for the caller's file and line.
-        _access.handle(logging.LogRecord(_access.name, logging.INFO, "", 0, entry, None, None))
+        _access.handle(logging.LogRecord(_access.name, level, "", 0, entry, None, None))
 
 
 def _open_file(settings: LogSettings) -> WorkerRotatingFileHandler:

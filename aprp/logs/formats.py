@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as _json_string
 
+from aprp.semantics.tracing import trace_parent
+
 
 @dataclass(slots=True)
 class AccessEntry:
@@ -45,6 +47,10 @@ class AccessEntry:
     user_agent: str | None = None
     end: str | None = None
     """Why the answer ended early (`client went away`, `origin broke`); None when it is complete."""
+    slow: bool = False
+    """Whether the first byte took longer than SLOW_REQUEST."""
+    traceparent: str | None = None
+    """The trace that the request says it is part of (W3C Trace Context), as it came."""
 
     def __str__(self) -> str:
         """Give the entry as the text format has it, without time, level and process."""
@@ -56,6 +62,8 @@ class AccessEntry:
         )
         if self.request_id is not None:
             line += f" id={quoted(self.request_id)}"
+        if self.slow:
+            line += " slow"
         if self.end is not None:
             line += f" end={quoted(self.end)}"
         return line
@@ -154,13 +162,20 @@ class TextFormatter(logging.Formatter):
         return f"{stamp}.{int(record.msecs):03} {level} [{record.process}] {message}"
 
     def _message(self, record: logging.LogRecord) -> str:
-        lines = [printable(record.getMessage())]
+        message = printable(record.getMessage())
+        if (about := _about(record)) is not None:
+            message += f" id={quoted(about)}"
+        lines = [message]
         lines += (f"    {printable(line)}" for line in trace(self, record))
         return "\n".join(lines)
 
 
 class CombinedFormatter(TextFormatter):
-    """Requests in Apache's combined log format; other records as text."""
+    """Requests in Apache's combined log format; other records as text.
+
+    That format has no place for it that a request was slow: the line of one in the form of the text
+    format follows.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Give the line; the time in it is the one at which the request came."""
@@ -168,11 +183,12 @@ class CombinedFormatter(TextFormatter):
         if type(entry) is not AccessEntry:
             return super().format(record)
         request = inside_quotes(f"{entry.method} {entry.target} {entry.version}")
-        return (
+        line = (
             f"{bare(entry.client)} - - [{_common(int(record.created - entry.total))}]"
             f' "{request}" {entry.status} {entry.sent or "-"}'
             f' "{inside_quotes(entry.referer or "-")}" "{inside_quotes(entry.user_agent or "-")}"'
         )
+        return f"{line}\n{super().format(record)}" if entry.slow else line
 
 
 def _json(value: str | None) -> str:
@@ -198,20 +214,32 @@ class JsonFormatter(logging.Formatter):
     def _request(self, entry: AccessEntry) -> str:
         # Written out, because json.dumps takes half as long again as all the rest of a line.
         first = "null" if entry.first_byte is None else f"{entry.first_byte:.6f}"
+        trace, span = "null", "null"
+        if (parent := trace_parent(entry.traceparent)) is not None:
+            trace, span = f'"{parent.trace_id}"', f'"{parent.span_id}"'
         return (
             f'"client":{_json(entry.client)},"method":{_json(entry.method)},'
             f'"target":{_json(entry.target)},"version":{_json(entry.version)},'
             f'"status":{entry.status},"range":{_json(entry.range)},"sent":{entry.sent},'
             f'"first_byte":{first},"total":{entry.total:.6f},"origin":{_json(entry.origin)},'
             f'"request_id":{_json(entry.request_id)},"referer":{_json(entry.referer)},'
-            f'"user_agent":{_json(entry.user_agent)},"end":{_json(entry.end)}}}'
+            f'"user_agent":{_json(entry.user_agent)},"end":{_json(entry.end)},'
+            f'"slow":{"true" if entry.slow else "false"},"trace_id":{trace},"span_id":{span}}}'
         )
 
     def _message(self, record: logging.LogRecord) -> str:
         line = f'"message":{_json(record.getMessage())}'
+        if (about := _about(record)) is not None:
+            line += f',"request_id":{_json(about)}'
         if lines := trace(self, record):
             line += f',"traceback":{json.dumps(lines)}'
         return line + "}"
+
+
+def _about(record: logging.LogRecord) -> str | None:
+    """Give the id of the request that a record says, as `extra`, that it is about."""
+    about = getattr(record, "request_id", None)
+    return about if isinstance(about, str) else None
 
 
 def trace(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:

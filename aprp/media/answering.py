@@ -1,11 +1,9 @@
 """The answer to a GET or HEAD where there is a cache: what is stored, what comes, or passed on."""
 
 import time
-from collections.abc import Callable
 from typing import assert_never
 
 from aprp.media.checks import Changed, Denied, Refused
-from aprp.media.context import Link
 from aprp.media.delivery import Delivery
 from aprp.media.errors import (
     BadOrigin,
@@ -33,9 +31,9 @@ from aprp.semantics.answer import (
 )
 from aprp.semantics.cache_status import cache_status
 from aprp.semantics.conditions import NotModified, PreconditionFailed
+from aprp.semantics.ranges import Span
 from aprp.semantics.storing import storable
 from aprp.stats.counters import Count, Counters
-from aprp.upstream.asking import Ask, Reader
 from aprp.upstream.errors import OriginFailure
 
 # How often an answer that has not begun is begun anew because the file changed meanwhile.
@@ -54,14 +52,12 @@ class Answering:
         library: Library,
         request: Request,
         sink: Sink,
-        make_ask: Callable[[Reader], Ask],
         via: str,
         counters: Counters,
     ) -> None:
         self._library = library
         self._request = request
         self._sink = sink
-        self._make_ask = make_ask
         self._via = via
         self._counters = counters
         self._out = Output(sink, via, request.asked.method)
@@ -112,7 +108,12 @@ class Answering:
     def _delivery(self) -> Delivery:
         request = self._request
         return Delivery(
-            request.asked, request.target, request.fields, self._sink, self._make_ask, self._via
+            request.asked,
+            request.target,
+            request.fields,
+            self._sink,
+            request.source.make_ask,
+            self._via,
         )
 
     async def _answer(self, found: Found) -> bool:
@@ -131,7 +132,7 @@ class Answering:
                 raise OriginBroke(str(error)) from error
             if isinstance(error, Denied):
                 raise _NotToBeStored from error
-            raise BadOrigin(str(error)) from error
+            raise BadOrigin(str(error), counted=True) from error
         except OriginFailure as error:
             if self.begun:
                 raise OriginBroke(str(error)) from error
@@ -151,7 +152,7 @@ class Answering:
                 await self._send_whole(found)
             case Part(span, total, _):
                 reader = self._reader_of(version, span.start, span.stop)
-                self._note(found, span.start, span.stop)
+                self._note(found, span)
                 if asked.method == "HEAD":
                     self._out.span(head, span, total)
                     return
@@ -162,7 +163,7 @@ class Answering:
             case Parts() as parts:
                 await self._send_parts(found, parts)
             case NotModified():
-                self._note(found, 0, 0)
+                self._note(found)
                 self._out.not_modified(head)
             case PreconditionFailed(field):
                 raise ConditionFailed(field)
@@ -176,7 +177,7 @@ class Answering:
     async def _send_whole(self, found: Found) -> None:
         version = found.version
         head = found.head or version.head
-        self._note(found, 0, version.length)
+        self._note(found, Span(0, version.length))
         if self._request.asked.method == "HEAD" or version.length == 0:
             self._out.relay(head)
             return
@@ -188,7 +189,7 @@ class Answering:
     async def _send_parts(self, found: Found, parts: Parts) -> None:
         version = found.version
         head = found.head or version.head
-        self._note(found, parts.spans[0].start, parts.spans[-1].stop)
+        self._note(found, *parts.spans)
         if self._request.asked.method == "HEAD":
             self._out.parts(head, parts)
             return
@@ -208,19 +209,20 @@ class Answering:
             await waiting
 
     def _reader_of(self, version: Version, start: int, stop: int) -> SpanReader:
-        version.touched()
-        reader = self._reader = SpanReader(version, start, stop, self._out)
+        request = self._request
+        version.touched(request)
+        reader = self._reader = SpanReader(version, start, stop, self._out, cause=request)
         if self._gone:
             reader.abort()
         return reader
 
-    def _note(self, found: Found, start: int, stop: int) -> None:
-        """Say in the answer, and count, what the cache did for it."""
+    def _note(self, found: Found, *spans: Span) -> None:
+        """Say in the answer, and count, what the cache did for it; `spans` are what it gives."""
         counters, version = self._counters, found.version
         fwd = found.fwd
         if found.stored:
             counters.add(Count.CACHE_MISSES)
-        elif version.holds_all(start, stop):
+        elif all(version.holds_all(span.start, span.stop) for span in spans):
             counters.add(Count.CACHE_HITS)
         elif self._request.directives.only_if_cached:
             raise OnlyIfCached
@@ -228,11 +230,11 @@ class Answering:
             # What this client is given must not be stored (RFC 9111 sections 3.5 and 5.2.1.5).
             raise _NotToBeStored
         else:
-            missing = version.available(start, stop) is None
+            missing = all(version.available(span.start, span.stop) is None for span in spans)
             counters.add(Count.CACHE_MISSES if missing else Count.CACHE_PARTIAL)
             fwd = fwd or "partial"
             # The newest client's link is the likeliest to be good still.
-            version.link = Link(self._request.target, self._request.fields)
+            version.link = self._request.link
         self._out.age = int(found.age)
         self._out.cache_status = cache_status(
             self._library.name,

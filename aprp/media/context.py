@@ -1,15 +1,15 @@
 """What everything that fills and reads the cache shares in one process."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from aprp.cache.cache import Cache
 from aprp.media.plan import Grid
+from aprp.media.source import Source
 from aprp.media.tally import Tallies
 from aprp.stats.counters import Counters
-from aprp.upstream.asking import Ask, Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +32,44 @@ class Tuning:
     most_kept: int = 1 << 30
 
 
+class Cause(Protocol):
+    """A client's request, as what is fetched for it knows it."""
+
+    @property
+    def marks(self) -> Mapping[str, str]:
+        """The fields that name it to an origin: its id, its trace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A cause that may be over by now."""
+
+    marks: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """How a client asked for an object: what its fills ask the origin with.
 
-    `target` is path and query, `fields` the request's own without ranges and conditions. The
-    newest client's is used: signatures in links run out.
+    `source` is whom they ask, `target` path and query, `fields` the request's own without ranges
+    and conditions. The newest client's is used: signatures in links run out. The marks among them
+    are not: a fill has those of the request that began it.
     """
 
+    source: Source
     target: str
     fields: Mapping[str, str]
 
 
 @dataclass(slots=True)
 class Context:
-    """The cache, the way to the origins, and the tasks that nobody awaits.
+    """The cache, what all fills share, and the tasks that nobody awaits.
 
     `inlet` is where the kernel puts what fills read: one block for all of them, which stays in the
     processor's cache. What is in it goes to its place in the file before anything else is read.
     """
 
     cache: Cache
-    make_ask: Callable[[Reader], Ask]
     counters: Counters
     tuning: Tuning
     grid: Grid

@@ -100,6 +100,11 @@ class Delivery(Reader):
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
 
+    @property
+    def discards(self) -> bool:
+        """Whether the rest of the origin's body is nobody's: it may well break off."""
+        return self._discard
+
     async def wait(self, opening: "Opening") -> None:
         """Wait until the head of an answer is known that others want, too, or the client leaves."""
         self.opening = opening
@@ -184,6 +189,8 @@ class Delivery(Reader):
         try:
             await self._ask.send(self.asked.method, self._target, fields)
         except OriginFailure as error:
+            if self.discards:
+                return
             if not self.begun:
                 raise
             raise OriginBroke(str(error)) from error
@@ -195,6 +202,11 @@ class Delivery(Reader):
     def on_origin(self, origin: Origin) -> None:
         """Note who is asked, for the log."""
         self._sink.asks(origin.url)
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """Hand on what comes before the answer."""
+        if not self.aborted and not self.begun:
+            self._sink.interim(head)
 
     def on_head(self, head: ResponseHead) -> None:
         """Decide, and begin the answer where this response is the one."""

@@ -22,7 +22,14 @@ class ConditionFailed(DeliveryError):
 
 
 class BadOrigin(DeliveryError):
-    """The origin's answer cannot be used (502); the text says why."""
+    """The origin's answer cannot be used (502); the text says why.
+
+    `counted`: the refused answer is in the statistics already.
+    """
+
+    def __init__(self, text: str, *, counted: bool = False) -> None:
+        super().__init__(text)
+        self.counted = counted
 
 
 class OriginBroke(DeliveryError):

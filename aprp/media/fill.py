@@ -9,18 +9,16 @@ and ends at the next edge of a slice when nobody follows any more.
 import asyncio
 import logging
 import random
-import time
-from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aprp.cache.cache import CannotStore
-from aprp.cache.extent import SLICES, Extent
 from aprp.media.checks import Changed, Refused, check_continuation
-from aprp.media.leasing import FillLeases
+from aprp.media.following import Following
+from aprp.media.room import Room
 from aprp.media.scratch import Scratch
-from aprp.media.writing import SliceWriter
 from aprp.semantics.ranges import IntRange
+from aprp.semantics.tracing import REQUEST_ID, TRACING_FIELDS
 from aprp.stats.counters import Count
 from aprp.upstream.asking import Ask
 from aprp.upstream.errors import OriginClosed, OriginFailure
@@ -33,31 +31,13 @@ if TYPE_CHECKING:
     from aprp.media.context import Link
     from aprp.media.version import Version
 
-# Slices that are allocated, and whose leases are taken, at once; and how many of them may be left
-# when the next are asked for.
-_AHEAD = 8
-_LOW = 4
-
 # Where bytes go that nobody wants.
 _WASTE = memoryview(bytearray(256 << 10))
 
-# What may come together with a head that opens a version, in bytes.
-_LANDING = 64 << 10
-
 _LONGEST_BACKOFF = 8.0
 
-# How long another process's wish counts, in milliseconds, and how often it is looked at.
-_WISH_LASTS = 1500
+# How often it is looked for wishes of other processes, in seconds.
 _LOOK = 0.02
-
-
-@dataclass(slots=True)
-class _Region:
-    """Room for the bytes from `begin` to `end`: in an extent, or nowhere (they are there)."""
-
-    begin: int
-    end: int
-    extent: Extent | None
 
 
 class Fill:
@@ -65,7 +45,8 @@ class Fill:
 
     `position` is how far it has come. `exact`: the bytes are kept in memory for the reader and
     not stored. `whole`: the origin does no ranges; the stream is read from byte 0 to its end.
-    `keep`: it goes on up to there even where nobody follows.
+    `keep`: it goes on up to there even where nobody follows. `marks` are the fields that name the
+    request which began it.
     """
 
     def __init__(
@@ -76,23 +57,21 @@ class Fill:
         *,
         exact: bool = False,
         whole: bool = False,
+        marks: Mapping[str, str] | None = None,
     ) -> None:
         self.version = version
+        self._marks = marks or {}
         self.begin = self.position = begin
         self.stop = stop
         self.exact = exact
         self.whole = whole
         self.keep = 0
         self.streams = False
-        self.scratch: Scratch | None = Scratch(begin) if exact else None
-        self.leases = FillLeases(version.context, version.entry.id)
-        self._regions: deque[_Region] = deque()
-        self._prepared = begin
+        self._room = Room(version, begin, exact=exact)
+        self._following = Following(self)
         self._bound = 0
         self._preparing: asyncio.Task[None] | None = None
         self._gate: asyncio.Future[None] | None = None
-        self._landing: bytearray | None = None
-        self._landed = 0
         self._skip = 0
         self._ask: Ask | None = None
         self._asked = False
@@ -101,14 +80,37 @@ class Fill:
         self._problem: Exception | None = None
         self.over = False
         self._lingers = False
-        self._failed_at: Origin | None = None
+        self._avoided: frozenset[Origin] = frozenset()
+        self._spent_at = begin
         self._look: asyncio.TimerHandle | None = None
-        self._writer = SliceWriter(version.context, version.length)
 
     def __repr__(self) -> str:
         return f"<Fill {self.begin}-{self.stop} at {self.position}>"
 
+    @property
+    def _about(self) -> dict[str, str | None]:
+        """What a line in the log about it takes as `extra`."""
+        return {"request_id": self._marks.get(REQUEST_ID)}
+
+    @property
+    def scratch(self) -> Scratch | None:
+        """The memory that its bytes go to, where they are not stored."""
+        return self._room.scratch
+
     # The life of a fill.
+
+    def lease_window(self) -> bool:
+        """Take the leases of the window, which ends where another process has one; False: none."""
+        self.stop = self._room.lease_window(self.begin, self.stop)
+        return self.stop > self.begin
+
+    def lease_stream(self) -> bool:
+        """Take the lease on the stream of an origin without ranges; False: it is another's."""
+        return self._room.leases.take_stream()
+
+    def give_up(self) -> None:
+        """Give the leases back of a fill that is not to run."""
+        self._room.leases.give_all()
 
     def adopt(self, ask: Ask, begins: int, stop: int, streams: bool) -> None:
         """Take over the answer under way on `ask`: bytes from `begins` up to `stop`.
@@ -126,17 +128,12 @@ class Fill:
         """The origin does no ranges: this stream is the one way to get at any byte."""
         self.whole = self.streams = True
         self.stop = self.version.length
-        self.leases.take_stream()
+        self._room.leases.take_stream()
 
     def cede(self, place: int) -> None:
         """Another fill takes over from `place`, an edge of a slice, on."""
         self.stop = min(self.stop, place)
-        self._prepared = min(self._prepared, place)
-        self.leases.give_from(place // self.version.context.grid.size)
-        while self._regions and self._regions[-1].begin >= place:
-            self._regions.pop()
-        if self._regions:
-            self._regions[-1].end = min(self._regions[-1].end, place)
+        self._room.cede(place)
 
     async def run(self, opening: "asyncio.Future[None] | None" = None) -> None:
         """Fetch until the window is full, or nobody wants it; `opening` is an adopted answer."""
@@ -149,7 +146,7 @@ class Fill:
         except (OriginFailure, Changed, Refused) as failure:
             error = failure
         except Exception as failure:
-            _log.exception("error while filling %r", self.version)
+            _log.exception("error while filling %r", self.version, extra=self._about)
             error = failure
         finally:
             # Also where the task is cancelled.
@@ -172,19 +169,38 @@ class Fill:
                 if self.position == before and not self._done:
                     raise OriginClosed("the origin sent nothing")
             except OriginFailure:
-                if self._ask is not None:
-                    self._failed_at = self._ask.origin
                 if self._done:
                     return
                 attempt = 1 if self.position > before else attempt + 1
-                if attempt > tuning.retries or not self._may_resume:
+                if not self._may_resume:
                     raise
+                if attempt > tuning.retries:
+                    if not self._turn_away(self._ask):
+                        raise
+                    attempt = 0
                 self.version.context.counters.add(Count.FILL_RESUMES)
                 if attempt > 1:
                     wait = min(tuning.backoff * 2 ** (attempt - 2), _LONGEST_BACKOFF)
                     await asyncio.sleep(wait * random.uniform(0.8, 1.2))
             finally:
                 self._ask = None
+
+    def _turn_away(self, ask: Ask | None) -> bool:
+        """Give up the origin that has broken off too often; False if there is no other to ask."""
+        spent = self.version.spent
+        origin = ask.origin if ask is not None else None
+        if self.position > self._spent_at:
+            # What was given up before may be well again: bytes have come since.
+            spent.clear()
+            self._avoided = frozenset()
+        self._spent_at = self.position
+        if ask is not None and origin is not None and origin not in self._avoided:
+            spent.add(origin)
+            if ask.has_others(spent):
+                self.version.context.counters.add(Count.ORIGIN_FAILOVERS)
+                return True
+        spent.clear()
+        return False
 
     async def _linger(self, scratch: Scratch) -> None:
         """What is in memory only stays until those who follow have taken it."""
@@ -211,7 +227,7 @@ class Fill:
             self._preparing.cancel()
         if self._look is not None:
             self._look.cancel()
-        self.leases.give_all()
+        self._room.leases.give_all()
         self._open_gate()
         self.version.ended(self, error)
 
@@ -222,8 +238,11 @@ class Fill:
         self._asked = True
         link = self._used = version.link
         fields = {
-            name: value for name, value in link.fields.items() if not name.lower().startswith("if-")
+            name: value
+            for name, value in link.fields.items()
+            if not (key := name.lower()).startswith("if-") and key not in TRACING_FIELDS
         }
+        fields |= self._marks
         if not (version.fields.get("Content-Encoding") or ""):
             fields["Accept-Encoding"] = "identity"
         if not self.whole:
@@ -232,13 +251,17 @@ class Fill:
             if condition is not None:
                 fields["If-Range"] = condition
         self._answered_until = 0
-        ask = self._ask = version.context.make_ask(self)
-        await ask.send("GET", link.target, fields, avoid=self._failed_at)
+        ask = self._ask = link.source.make_ask(self)
+        self._avoided = frozenset(version.spent)
+        await ask.send("GET", link.target, fields, avoid=self._avoided)
         if ask.surplus:
             version.distrust(self.position)
 
     def on_origin(self, origin: Origin) -> None:
         """Whom the client's log line names is up to the request that opened the version."""
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """A download of media has nothing to tell before its answer."""
 
     def on_head(self, head: ResponseHead) -> None:
         """Check that what comes continues what is there, before a byte of it is stored."""
@@ -287,17 +310,15 @@ class Fill:
             return _WASTE[: self._skip]
         if self.position >= self._until:
             return _WASTE
-        if self.scratch is not None:
-            return self.scratch.space(self._until)
-        if not self._regions:
-            if self._landing is None:
-                self._landing = bytearray(_LANDING)
-            return memoryview(self._landing)[self._landed :]
+        room = self._room
+        if not room.ready:
+            return room.land()
+        if room.scratch is not None:
+            return room.space(self.position, self._until)
         # What a reader may not come to want is not taken in.
         if self._bound <= self.position:
-            self._bound = max(self._limit(), self.position + 1)
-        end = min(self._regions[0].end, self._bound, self._until)
-        return self.version.context.inlet[: end - self.position]
+            self._bound = max(self._following.limit(), self.position + 1)
+        return room.space(self.position, min(self._bound, self._until))
 
     def placed(self, count: int) -> "asyncio.Future[None] | None":
         """Account for bytes that have come; the future is done when more are welcome."""
@@ -309,8 +330,8 @@ class Fill:
         if self.position >= self._until:
             self._take_surplus()
             return None
-        if self.scratch is None and not self._regions:
-            self._landed += count
+        if not self._room.ready:
+            self._room.landed(count)
             return self._close_gate()
         self._account(self.version.context.inlet[:count])
         return self._next()
@@ -336,20 +357,8 @@ class Fill:
         begin = self.position
         self.position = end = begin + len(view)
         version.tally.taken += len(view)
-        if self.scratch is not None:
-            self.scratch.put(len(view))
-        else:
-            region = self._regions[0]
-            if region.extent is not None:
-                try:
-                    for number in self._writer.write(region.extent, begin, view):
-                        self.leases.give(number)
-                except OSError as error:
-                    version.context.cache.failed(error)
-                    self._put_into(self._go_without_storing(begin), view)
-            if end >= region.end and self._regions:
-                self._regions.popleft()
-        version.advanced(begin, end)
+        stands = self._room.put(begin, view, self.stop)
+        version.advanced(begin, end, view if stands else None)
         if version.supply.pace.most > 1 and not self.exact:
             version.supply.paced(len(view))
 
@@ -361,13 +370,13 @@ class Fill:
             self._finish()
             return None
         self._heed_wishes()
-        if self._prepared - self.position <= _LOW * self.version.context.grid.size:
+        if self._room.is_low(self.position):
             self._prepare_soon()
         return self._close_gate() if self._must_wait() else None
 
     def _heed_wishes(self) -> None:
         """A reader of another process that wants bytes far ahead fetches them itself."""
-        wish = self._foreign_wish()
+        wish = self._following.wish()
         if wish is None or self.whole or self.exact:
             return
         grid = self.version.context.grid
@@ -387,68 +396,18 @@ class Fill:
 
     def _at_end(self) -> bool:
         """Whether it has come to its end; where nobody follows that is the next edge of a slice."""
-        if not self.whole and self.position >= self.keep and not self._followed():
+        if not self.whole and self.position >= self.keep and not self._following.any():
             edge = self.position if self.exact else self.version.context.grid.ceil(self.position)
             self.stop = min(self.stop, edge)
         return self.position >= self.stop
 
     def _must_wait(self) -> bool:
         if self.scratch is not None:
-            return self._scratch_full(self.scratch)
-        if not self._regions:
+            return self._following.fills_up(self.scratch)
+        if not self._room.ready:
             return True
-        self._bound = self.stop if self.whole else self._limit()
+        self._bound = self.stop if self.whole else self._following.limit()
         return self.position >= self._bound
-
-    def _followers(self) -> list[int]:
-        """How far the readers have come to whom this fill brings bytes."""
-        return [
-            reader.position
-            for reader in self.version.readers
-            if reader.position < self.stop
-            and reader.stop > self.position
-            # One far behind gets its bytes from what is stored by then.
-            and reader.position + self._ahead >= self.position
-        ]
-
-    @property
-    def _ahead(self) -> int:
-        """How far it goes ahead of its readers: at least the slice that one stands in."""
-        context = self.version.context
-        return max(context.tuning.read_ahead, context.grid.size)
-
-    def _followed(self) -> bool:
-        return bool(self._followers()) or self._foreign_wish() is not None
-
-    def _foreign_wish(self) -> int | None:
-        """How far readers of other processes want this to go, if there are any."""
-        wish, at = self.version.context.tallies.wished(self.version.entry.id)
-        if int(time.monotonic() * 1000) - at > _WISH_LASTS:
-            return None
-        return wish if self.begin <= wish <= self.stop else None
-
-    def _limit(self) -> int:
-        """How far it may go: a little ahead of the fastest of its readers."""
-        places = self._followers()
-        wish = self._foreign_wish()
-        if wish is not None:
-            places.append(wish)
-        if not places and self.position >= self.keep:
-            # Nobody follows: it ends at the next edge.
-            return self.stop
-        return max(max(places, default=0) + self._ahead, self.keep)
-
-    def _scratch_full(self, scratch: Scratch) -> bool:
-        """Whether memory waits for readers; one that lags far behind the others is left behind."""
-        places = sorted(
-            reader.position
-            for reader in self.version.readers
-            if reader.position <= self.position and reader.stop > scratch.begin
-        )
-        scratch.drop(places[0] if places else self.position)
-        if scratch.full and len(places) > 1 and places[-1] - places[0] > scratch.capacity // 2:
-            scratch.drop_first()
-        return scratch.full
 
     def _close_gate(self) -> "asyncio.Future[None]":
         assert self._gate is None
@@ -481,14 +440,14 @@ class Fill:
     # Room.
 
     def _prepare_soon(self) -> None:
-        if self._preparing is None and self._prepared < self.stop and self.scratch is None:
+        if self._preparing is None and self._room.prepared < self.stop and self.scratch is None:
             self._preparing = self.version.context.loop.create_task(self._prepare_more())
 
     async def _prepare_more(self) -> None:
         try:
             await self._prepare()
         except Exception as error:
-            _log.exception("error while making room for %r", self.version)
+            _log.exception("error while making room for %r", self.version, extra=self._about)
             if self._ask is not None:
                 self._fail(error)
         finally:
@@ -496,83 +455,27 @@ class Fill:
 
     async def _prepare(self) -> None:
         """Allocate the next slices and take their leases; then let the bytes go on."""
-        if self.scratch is None and self._prepared < self.stop:
+        if self.scratch is None and self._room.prepared < self.stop:
             try:
-                await self._add_region()
+                await self._extend()
             except CannotStore:
-                if not self._regions:
-                    self._go_without_storing(self.position)
-        if self._landed and (self._regions or self.scratch is not None):
-            self._unload()
+                if not self._room.ready:
+                    self._room.go_without_storing(self.position)
+        self._unload()
         self.reconsider()
 
-    async def _add_region(self) -> None:
-        """Make room for the next slices, as far as nobody else fills them."""
-        version, grid = self.version, self.version.context.grid
-        extent_size = grid.size * SLICES
-        begin = self._prepared
-        number = begin // extent_size
-        first = (begin - number * extent_size) // grid.size
-        most = min(_AHEAD, SLICES - first, -(-(self.stop - begin) // grid.size))
-        count = 0
-        while count < most and self._has(begin // grid.size + count):
-            count += 1
-        if count:
-            start = number * extent_size
-            end = min(begin + count * grid.size, version.length)
-            size = min(extent_size, version.length - start)
-            cache = version.context.cache
-            extent = await cache.prepare(version.entry.id, number, size, first, count)
-            version.opened(extent)
-            if not self._asked:
-                # What a fill that broke off has left here is as good as new.
-                self.position += min(extent.filled(first), end - begin)
-            self._regions.append(_Region(begin, end, extent))
-            self._prepared = end
-        elif self.whole:
-            # The stream brings what is there already, or on its way by another fill.
-            end = min(begin + grid.size, version.length)
-            self._regions.append(_Region(begin, end, None))
-            self._prepared = end
-        else:
-            self.stop = begin
-
-    def _has(self, number: int) -> bool:
-        """Whether a slice is this fill's to write; not if it is there, or another fill has it."""
-        # Beyond what was leased at the start only a stream goes, which takes all that comes.
-        if number not in self.leases and not (self.whole and self.leases.take(number)):
-            return False
-        if self.version.whole_by_now(number * self.version.context.grid.size):
-            self.leases.give(number)
-            return False
-        return True
-
-    def lease_window(self) -> None:
-        """Take the leases of the window; it ends where another process has one."""
-        size = self.version.context.grid.size
-        first = self.begin // size
-        count = self.leases.take_some(first, -(-(self.stop - self.begin) // size))
-        self.stop = min(self.stop, (first + count) * size)
-
-    def _put_into(self, scratch: Scratch, view: memoryview) -> None:
-        while view:
-            room = scratch.space(self.stop)[: len(view)]
-            room[:] = view[: len(room)]
-            scratch.put(len(room))
-            view = view[len(room) :]
-
-    def _go_without_storing(self, position: int) -> Scratch:
-        """There is no room: from `position` on bytes only pass through memory."""
-        scratch = self.scratch = Scratch(position)
-        self._regions.clear()
-        self.leases.give_from(0)
-        return scratch
+    async def _extend(self) -> None:
+        fresh = not self._asked
+        left = await self._room.extend(self.stop, self.whole)
+        if left is None:
+            self.stop = self._room.prepared
+        elif fresh:
+            # What a fill that broke off has left here is as good as new.
+            self.position += left
 
     def _unload(self) -> None:
         """Put what came before there was room where it belongs."""
-        assert self._landing is not None
-        source = memoryview(self._landing)[: self._landed]
-        self._landing, self._landed = None, 0
+        source = self._room.take_landed()
         while source and not self.over:
             if self.position >= self._until:
                 self._take_surplus()

@@ -11,6 +11,7 @@ from aprp.semantics.containers import IndexSearch, Kind, kind_of
 from aprp.upstream.errors import OriginFailure
 
 if TYPE_CHECKING:
+    from aprp.media.context import Cause
     from aprp.media.version import Version
 
 # A file of fewer slices is there before anybody seeks in it.
@@ -30,6 +31,10 @@ class _Taken:
                 self.data += piece
         return None
 
+    def offer(self, view: memoryview) -> int:
+        self.write(view)
+        return len(view)
+
 
 def worth_seeking(version: "Version") -> bool:
     """Whether a version is a film whose index may lie far from its beginning."""
@@ -46,28 +51,32 @@ def _kind(version: "Version") -> Kind | None:
     return kind_of(version.fields.get("Content-Type"), version.entry.target.partition("?")[0])
 
 
-async def fetch_index(version: "Version") -> None:
+async def fetch_index(version: "Version", cause: "Cause | None" = None) -> None:
     """Find the index from a few bytes here and there, and have it fetched; failing is no matter.
 
-    At most READ_AHEAD bytes are fetched: a file may call all of itself an index.
+    At most READ_AHEAD bytes are fetched: a file may call all of itself an index. `cause` is the
+    request because of which it is fetched.
     """
     kind = _kind(version)
     assert kind is not None
     search = IndexSearch(version.length, kind)
     try:
         while search.found is None and (span := search.needs()) is not None:
-            search.feed(span.start, await _read(version, span.start, span.stop, keep=True))
+            found = await _read(version, span.start, span.stop, cause, keep=True)
+            search.feed(span.start, found)
         if search.found is not None:
             begin = search.found.start
             stop = min(search.found.stop, begin + version.context.tuning.read_ahead)
-            await _read(version, begin, stop, keep=False)
+            await _read(version, begin, stop, cause, keep=False)
     except (OriginFailure, Changed, Refused, ReaderGone, CannotStore):
         # Whoever reads the film will hear of it.
         return
 
 
-async def _read(version: "Version", start: int, stop: int, *, keep: bool) -> bytes:
+async def _read(
+    version: "Version", start: int, stop: int, cause: "Cause | None", *, keep: bool
+) -> bytes:
     taken = _Taken(keep)
-    with SpanReader(version, start, stop, taken, own=True) as reader:
+    with SpanReader(version, start, stop, taken, own=True, cause=cause) as reader:
         await reader.run()
     return bytes(taken.data)

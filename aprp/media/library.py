@@ -14,15 +14,14 @@ from typing import Final, assert_never
 from aprp.cache.entry import CannotStore
 from aprp.cache.leases import key_place
 from aprp.media.admission import NO_LENGTH
-from aprp.media.context import Context, Link
+from aprp.media.context import Context
 from aprp.media.delivery import Delivery
 from aprp.media.errors import OnlyIfCached
 from aprp.media.opening import ABORTED, Admitted, Confirmed, Failed, Opening, Passed
 from aprp.media.request import Request
-from aprp.media.shelf import Found, Policy, Shelf
+from aprp.media.shelf import Found, Shelf
+from aprp.media.source import Source
 from aprp.media.version import Version
-from aprp.semantics.cache_control import Directives
-from aprp.semantics.cache_key import cache_key
 from aprp.semantics.cache_status import cache_status
 from aprp.semantics.freshness import Fresh, MustAsk, StaleWhileRevalidating, Verdict, judge
 from aprp.semantics.headers import Pair
@@ -54,17 +53,12 @@ def _excusable(error: Exception | None) -> bool:
 class Library:
     """Finds versions for requests, one instance a process."""
 
-    def __init__(self, context: Context, policy: Policy, name: str) -> None:
+    def __init__(self, context: Context, name: str) -> None:
         """`name` is that of this cache in Cache-Status."""
         self.name = name
         self._context = context
-        self._policy = policy
         self._shelves: OrderedDict[str, Shelf] = OrderedDict()
         self._kept: set[str] = set()
-
-    def key(self, target: str) -> str:
-        """The cache key of a target."""
-        return cache_key(self._policy.upstream, target, self._policy.ignored)
 
     # Finding.
 
@@ -76,7 +70,7 @@ class Library:
         version = shelf.select(request)
         if version is None:
             return None
-        verdict = self._assess(request.directives, version)
+        verdict = self._assess(request, version)
         if not isinstance(verdict, Fresh):
             return None
         self._renew(version, request)
@@ -87,15 +81,17 @@ class Library:
         """The newest client's link is the likeliest to be good still."""
         # Others' credentials are for nobody else (RFC 9111 section 3.5).
         if version.link.target != request.target and request.get("Authorization") is None:
-            version.link = Link(request.target, request.fields)
+            version.link = request.link
 
-    def _assess(self, directives: Directives, version: Version) -> Verdict:
+    @staticmethod
+    def _assess(request: Request, version: Version) -> Verdict:
+        policy = request.source.policy
         return judge(
-            version.policy(self._policy.heuristic_max),
-            directives,
+            version.policy(policy.heuristic_max),
+            request.directives,
             time.time(),
-            default_stale_while_revalidate=self._policy.stale_while_revalidate,
-            default_stale_if_error=self._policy.stale_if_error,
+            default_stale_while_revalidate=policy.stale_while_revalidate,
+            default_stale_if_error=policy.stale_if_error,
         )
 
     async def find(self, request: Request, passer: Delivery) -> Found | None:
@@ -107,13 +103,13 @@ class Library:
         collapsed = False
         directives = request.directives
         while not passer.aborted:
-            shelf = await self._shelf(request.key)
+            shelf = await self._shelf(request)
             if passer.aborted:
                 break
             version = shelf.select(request)
             must_ask: MustAsk | None = None
             if version is not None:
-                verdict = self._assess(directives, version)
+                verdict = self._assess(request, version)
                 self._renew(version, request)
                 if not isinstance(verdict, MustAsk):
                     if isinstance(verdict, StaleWhileRevalidating):
@@ -158,10 +154,10 @@ class Library:
         fwd = "miss" if must_ask is None else must_ask.reason
         match opening.outcome:
             case Admitted(admitted, head):
-                found = self._found(admitted, fwd, opening.status, stored=True)
+                found = self._found(request, admitted, fwd, opening.status, stored=True)
                 return replace(found, head=head)
             case Confirmed(confirmed):
-                return self._found(confirmed, fwd, opening.status)
+                return self._found(request, confirmed, fwd, opening.status)
             case Failed(error):
                 return self._in_spite_of(error, version, must_ask)
             case Passed(why, again):
@@ -179,8 +175,11 @@ class Library:
             case never:
                 assert_never(never)
 
-    def _found(self, version: Version, fwd: str, status: int, stored: bool = False) -> Found:
-        policy = version.policy(self._policy.heuristic_max)
+    @staticmethod
+    def _found(
+        request: Request, version: Version, fwd: str, status: int, stored: bool = False
+    ) -> Found:
+        policy = version.policy(request.source.policy.heuristic_max)
         age = policy.age(time.time())
         ttl = policy.lifetime.seconds - age
         return Found(version, fwd, age, ttl, stored=stored, fwd_status=status)
@@ -198,7 +197,7 @@ class Library:
             case Admitted(found, _) | Confirmed(found):
                 # Its answer came after this request did: it is as good as an own one.
                 if not found.changed and selected(found.entry.vary, request.get):
-                    return self._found(found, fwd, opening.status)
+                    return self._found(request, found, fwd, opening.status)
                 return None
             case Failed(error):
                 return self._in_spite_of(error, version, must_ask)
@@ -232,9 +231,9 @@ class Library:
             return self._in_spite_of(error, version, must_ask)
         return None
 
-    async def _shelf(self, key: str) -> Shelf:
-        """The shelf of a key, as the index has it."""
-        cache = self._context.cache
+    async def _shelf(self, request: Request) -> Shelf:
+        """The shelf of a request's key, as the index has it."""
+        cache, key = self._context.cache, request.key
         while True:
             shelf = self._shelves.get(key)
             generation = cache.generation(key)
@@ -253,7 +252,7 @@ class Library:
                 # Another request has looked meanwhile.
                 return shelf
             shelf.generation = generation
-            shelf.fit(entries, self._context)
+            shelf.fit(entries, self._context, request.source)
             return shelf
 
     def _forget_some(self) -> None:
@@ -387,13 +386,13 @@ class Library:
 
     # Removing.
 
-    async def purge(self, target: str) -> int:
+    async def purge(self, source: Source, target: str) -> int:
         """Remove what is stored for a target; how many objects there were."""
-        return await self._context.cache.purge(self.key(target))
+        return await self._context.cache.purge(source.key(target))
 
-    async def purge_prefix(self, target: str) -> int:
+    async def purge_prefix(self, source: Source, target: str) -> int:
         """Remove what is stored for all targets that begin so."""
-        return await self._context.cache.purge_prefix(self.key(target))
+        return await self._context.cache.purge_prefix(source.key(target))
 
     async def close(self) -> None:
         """End what is under way."""

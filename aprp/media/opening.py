@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from aprp.cache.entry import Entry
 from aprp.media.admission import NO_LENGTH, combinable, entry_of, place_of, whole_head
-from aprp.media.context import Context, Link
+from aprp.media.context import Context
 from aprp.media.delivery import Delivery
 from aprp.media.errors import OriginBroke
 from aprp.media.fill import Fill
@@ -111,7 +111,7 @@ class Opening:
         self._stale = stale
         self._passer = passer
         self._usable = usable
-        self._ask = context.make_ask(self)
+        self._ask = request.source.make_ask(self)
         self._exact = exact
         self._own_range: RangeSpec | None = None
         self._sent: RangeSpec | None = None
@@ -138,9 +138,10 @@ class Opening:
         try:
             await asyncio.shield(self.finished)
         except OriginFailure as error:
-            if passer.begun:
-                raise OriginBroke(str(error)) from error
-            raise
+            if not passer.discards:
+                if passer.begun:
+                    raise OriginBroke(str(error)) from error
+                raise
         await passer.conclude()
 
     async def run(self) -> None:
@@ -180,7 +181,7 @@ class Opening:
             return
         entry = await keeping.finish()
         if entry is not None:
-            link = Link(self._request.target, self._request.fields)
+            link = self._request.link
             self._library.kept(Version(self._context, entry, link))
 
     def _fields(self) -> dict[str, str]:
@@ -216,6 +217,11 @@ class Opening:
         """Note who is asked, for the log."""
         if self._passer is not None:
             self._passer.on_origin(origin)
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """Hand on what comes before the answer."""
+        if self._passer is not None:
+            self._passer.on_interim(head)
 
     def on_head(self, head: ResponseHead) -> None:
         """Decide what becomes of the answer."""
@@ -292,15 +298,16 @@ class Opening:
         if begin >= stop and length > 0:
             return "small-part"
         entry = self._entry(head, length)
-        version = Version(self._context, entry, Link(request.target, request.fields))
+        version = Version(self._context, entry, request.link)
         self._library.admitted(version)
         if length:
             whole = not version.ranges
-            fill = Fill(version, begin, min(grid.ceil(stop), length), whole=whole)
+            until = min(grid.ceil(stop), length)
+            fill = Fill(version, begin, until, whole=whole, marks=request.marks)
             # Until its reader has joined.
             fill.keep = min(begin + 1, length)
             if whole:
-                fill.leases.take_stream()
+                fill.lease_stream()
             else:
                 fill.lease_window()
             fill.adopt(self._ask, begins, stop, head.status != 206)

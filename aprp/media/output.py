@@ -29,6 +29,12 @@ class Sink(Protocol):
     def write(self, *pieces: Piece) -> "asyncio.Future[None] | None":
         """Send body bytes; the future, if any, is done when their memory may be used again."""
 
+    def offer(self, view: memoryview) -> int:
+        """Send of body bytes what can be sent now; how many those are."""
+
+    def interim(self, head: ResponseHead) -> None:
+        """Hand on an interim response (1xx)."""
+
     def asks(self, origin: str) -> None:
         """Note which origin is asked."""
 
@@ -61,6 +67,12 @@ class Output:
         """Send body bytes."""
         self.delivered += sum(map(len, pieces))
         return self._sink.write(*pieces)
+
+    def offer(self, view: memoryview) -> int:
+        """Send of body bytes what can be sent now; how many those are."""
+        count = self._sink.offer(view)
+        self.delivered += count
+        return count
 
     def relay(self, head: ResponseHead) -> None:
         """Begin with the origin's own status and fields."""

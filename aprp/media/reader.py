@@ -1,17 +1,21 @@
 """A reader: gives a span of a version to a client, from slices and live fills as they stand."""
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Protocol
 
 from aprp.media.cutter import Piece
 from aprp.stats.counters import Count
 
 if TYPE_CHECKING:
+    from aprp.media.context import Cause
     from aprp.media.fill import Fill
     from aprp.media.version import Version
 
 # Most bytes handed to a client's connection at once.
 _AT_ONCE = 4 << 20
+
+_NO_MARKS: Final[Mapping[str, str]] = {}
 
 
 class ReaderGone(Exception):
@@ -24,6 +28,9 @@ class Taker(Protocol):
     def write(self, *pieces: Piece) -> "asyncio.Future[None] | None":
         """Take bytes; the future, if any, is done when more are welcome."""
 
+    def offer(self, view: memoryview) -> int:
+        """Take what can be sent at once; how many bytes those are."""
+
 
 class SpanReader:
     """Reads the bytes from `position` up to `stop` of a version, in order.
@@ -31,12 +38,15 @@ class SpanReader:
     `waiting` is what it waits on while its next byte is missing; `window` the size of the next
     fetch for it in bytes; `sequel` whether it goes on where another read ended; `own` whether the
     proxy reads for itself and no client has asked; bytes before `fetched_until` are fetched for it.
+    `flows`: what comes next may go to the client at once.
     """
 
     __slots__ = (
+        "_cause",
         "_gone",
         "_out",
         "fetched_until",
+        "flows",
         "following",
         "foreign_at",
         "foreign_seen",
@@ -51,9 +61,17 @@ class SpanReader:
     )
 
     def __init__(
-        self, version: "Version", start: int, stop: int, out: Taker, own: bool = False
+        self,
+        version: "Version",
+        start: int,
+        stop: int,
+        out: Taker,
+        own: bool = False,
+        cause: "Cause | None" = None,
     ) -> None:
+        """`cause` is the request that what is fetched for it is fetched for."""
         self.version = version
+        self._cause = cause
         self.position = start
         self.stop = stop
         self.window = version.context.tuning.read_ahead // 2
@@ -66,6 +84,7 @@ class SpanReader:
         self.foreign_since: float | None = None
         self.foreign_seen = 0
         self._out = out
+        self.flows = False
         self._gone = False
 
     def __enter__(self) -> "SpanReader":
@@ -74,6 +93,11 @@ class SpanReader:
 
     def __exit__(self, *raised: object) -> None:
         self.version.leave(self)
+
+    @property
+    def marks(self) -> Mapping[str, str]:
+        """The fields that name the request it reads for; made for whoever fetches."""
+        return _NO_MARKS if self._cause is None else self._cause.marks
 
     def abort(self) -> None:
         """The client is gone."""
@@ -100,6 +124,29 @@ class SpanReader:
         if self.waiting is not None and not self.waiting.done():
             self.waiting.set_exception(error)
 
+    def offer(self, begin: int, view: memoryview) -> None:
+        """Bytes from `begin` have come that it may wait for; they stand in `view` for a moment.
+
+        What the client's socket takes at once goes out from there: it is in the processor's cache,
+        and nobody has to be woken for it.
+        """
+        skip = self.position - begin
+        if not self.flows or not 0 <= skip < len(view):
+            self.wake()
+            return
+        wanted = view[skip : skip + self.stop - self.position]
+        try:
+            count = self._out.offer(wanted)
+        except Exception as error:
+            self.fail(error)
+            return
+        before, self.position = self.position, self.position + count
+        size = self.version.context.grid.size
+        if self.position // size != before // size:
+            self.version.moved(self)
+        if count < len(wanted) or self.position == self.stop:
+            self.wake()
+
     # Reading.
 
     async def first(self) -> None:
@@ -119,6 +166,7 @@ class SpanReader:
         version, out, stop = self.version, self._out, self.stop
         slice_size = version.context.grid.size
         counters = version.context.counters
+        self.flows = True
         if self.sequel:
             version.supply.read_ahead(self)
         while (position := self.position) < stop:

@@ -3,19 +3,23 @@
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
+from aprp.media.context import Link
+from aprp.media.source import Source
 from aprp.semantics.answer import Asked
 from aprp.semantics.cache_control import Directives, request_directives
+from aprp.semantics.tracing import marks_of
 
 
 class Request:
     """A GET or HEAD: what is asked, under which key, and with which fields an origin is asked.
 
-    `target` is path and query without the proxy's own range; `get` gives a field of the request
-    as it came.
+    `source` is whom to ask, `target` path and query without the proxy's own range; `get` gives a
+    field of the request as it came.
     """
 
     def __init__(
         self,
+        source: Source,
         asked: Asked,
         target: str,
         key: str,
@@ -23,6 +27,7 @@ class Request:
         make_fields: Callable[[], Mapping[str, str]],
     ) -> None:
         """`make_fields` makes `fields`; most requests are answered without."""
+        self.source = source
         self.asked = asked
         self.target = target
         self.key = key
@@ -35,6 +40,16 @@ class Request:
         return self._make_fields()
 
     @cached_property
+    def marks(self) -> Mapping[str, str]:
+        """The fields that name this request and no other: its id, its trace."""
+        return marks_of(self.fields)
+
+    @property
+    def link(self) -> Link:
+        """How fills for this request ask."""
+        return Link(self.source, self.target, self.fields)
+
+    @cached_property
     def directives(self) -> Directives:
         """What its Cache-Control says."""
         return request_directives(self.get)
@@ -42,4 +57,4 @@ class Request:
     def of_whole(self) -> "Request":
         """The same request without range and conditions."""
         asked = Asked(self.asked.method, None, None, None)
-        return Request(asked, self.target, self.key, self.get, self._make_fields)
+        return Request(self.source, asked, self.target, self.key, self.get, self._make_fields)

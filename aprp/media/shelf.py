@@ -6,20 +6,10 @@ from aprp.cache.entry import Entry
 from aprp.media.context import Context, Link
 from aprp.media.opening import Opening
 from aprp.media.request import Request
+from aprp.media.source import Source
 from aprp.media.version import Version
 from aprp.semantics.vary import selected
 from aprp.upstream.head import ResponseHead
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What an operator sets of freshness, in seconds; `ignored` are parameters outside the key."""
-
-    stale_while_revalidate: float
-    stale_if_error: float
-    heuristic_max: float
-    upstream: str
-    ignored: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +55,8 @@ class Shelf:
         """Whether something is under way that must not be forgotten."""
         return self.opening is not None or any(v.fills or v.readers for v in self.versions)
 
-    def fit(self, entries: list[Entry], context: Context) -> None:
-        """Agree with what the index has under the key."""
+    def fit(self, entries: list[Entry], context: Context, source: Source) -> None:
+        """Agree with what the index has under the key; `source` is whom to ask for more."""
         known = {version.entry.id: version for version in self.versions}
         versions = [v for v in self.versions if v.entry.id in self.unrecorded]
         for entry in entries:
@@ -77,6 +67,6 @@ class Shelf:
                 if entry.response_time > version.entry.response_time:
                     version.update(entry)
             elif entry.combinable or entry.complete:
-                versions.append(Version(context, entry, Link(entry.target, {})))
+                versions.append(Version(context, entry, Link(source, entry.target, {})))
         # Those that have been removed are read to their end by who has begun.
         self.versions = sorted(versions, key=lambda v: -v.entry.response_time)

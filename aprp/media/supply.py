@@ -106,21 +106,22 @@ class Supply:
             if reader.own:
                 raise ReaderGone
             stop = min(reader.stop, span) if storing else reader.stop
-            return self._begin(Fill(self.version, position, stop, exact=True))
+            fill = Fill(self.version, position, stop, exact=True, marks=reader.marks)
+            return self._begin(fill)
         if not self.version.ranges:
-            fill = Fill(self.version, 0, self.version.length, whole=True)
-            return self._begin(fill) if fill.leases.take_stream() else ELSEWHERE
+            length = self.version.length
+            fill = Fill(self.version, 0, length, whole=True, marks=reader.marks)
+            return self._begin(fill) if fill.lease_stream() else ELSEWHERE
         for other in self.version.fills:
             if other.position < begin < other.stop and not other.whole and not other.exact:
                 other.cede(begin)
-        fill = Fill(self.version, begin, span)
-        fill.lease_window()
-        if fill.stop <= begin:
+        fill = Fill(self.version, begin, span, marks=reader.marks)
+        if not fill.lease_window():
             self.version.tally.publish(self.pending)
             return ELSEWHERE
         if self.version.whole_by_now(begin):
             # It came between our look and the lease.
-            fill.leases.give_all()
+            fill.give_up()
             return THERE
         return self._begin(fill)
 

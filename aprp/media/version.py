@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aprp.cache.entry import Entry
 from aprp.cache.extent import SLICES, Extent
 from aprp.media.checks import Changed
-from aprp.media.context import Context, Link
+from aprp.media.context import Cause, Context, Link, Marked
 from aprp.media.fill import Fill
 from aprp.media.index import fetch_index, worth_seeking
 from aprp.media.supply import Supply
@@ -20,6 +20,7 @@ from aprp.semantics.conditions import Validators
 from aprp.semantics.freshness import Policy, policy
 from aprp.semantics.headers import Fields
 from aprp.upstream.head import ResponseHead
+from aprp.upstream.origins import Origin
 
 if TYPE_CHECKING:
     from aprp.media.reader import SpanReader
@@ -32,7 +33,8 @@ class Version:
     """A stored response and the fills and readers of it in this process.
 
     `changed`: the origin has another one; what is here may still be read by who has begun.
-    `link`: the newest client's way of asking for it.
+    `link`: the newest client's way of asking for it. `spent`: origins that went on breaking off in
+    spite of all RETRIES; the others are asked before them.
     """
 
     def __init__(self, context: Context, entry: Entry, link: Link) -> None:
@@ -41,6 +43,7 @@ class Version:
         self.length = entry.length
         self.link = link
         self.changed = False
+        self.spent: set[Origin] = set()
         self.ranges = entry.ranges
         self.fields = Fields(entry.fields)
         self.head = ResponseHead("HTTP/1.1", entry.status, entry.reason, self.fields, True)
@@ -112,9 +115,13 @@ class Version:
         """The extent and place of bytes that are on the disk only; None where they are at hand."""
         number, offset = divmod(position, self._extent_size)
         extent = self._extents.get(number)
-        if extent is None or extent.resident(offset, offset + count):
+        stop = offset + count
+        if extent is None or (self.fills and extent.run(offset, min(stop, extent.size)) < stop):
+            # A fill has them in memory, maybe beyond what this extent maps.
             return None
-        return extent, offset, offset + count
+        if extent.at_hand(offset, stop, self.context.loop.time()):
+            return None
+        return extent, offset, stop
 
     def held(self, position: int) -> bool:
         """Whether the slice at a position is whole, checked or not."""
@@ -155,12 +162,17 @@ class Version:
 
     # Readers.
 
-    def touched(self) -> None:
-        """A client reads it: the first time, the index of a film is fetched beside it."""
+    def touched(self, cause: Cause | None = None) -> None:
+        """A client reads it: the first time, the index of a film is fetched beside it.
+
+        `cause` is its request.
+        """
         if not self.index_sought:
             self.index_sought = True
             if worth_seeking(self):
-                self.context.spawn(fetch_index(self))
+                # Not the request itself, which is over before.
+                marked = None if cause is None else Marked(cause.marks)
+                self.context.spawn(fetch_index(self, marked))
 
     def join(self, reader: "SpanReader") -> None:
         """A reader begins."""
@@ -201,11 +213,17 @@ class Version:
             self.context.cache.touch(extent)
         self.supply.read_ahead(reader)
 
-    def advanced(self, position: int, stop: int) -> None:
-        """Bytes from `position` to `stop` have come: wake whoever waits for them."""
-        for reader in self.readers:
+    def advanced(self, position: int, stop: int, view: memoryview | None) -> None:
+        """Bytes from `position` to `stop` have come: tell whoever waits for them.
+
+        They stand in `view` too, if there is one, until this returns.
+        """
+        for reader in list(self.readers):
             if reader.waiting is not None and position <= reader.position < stop:
-                reader.wake()
+                if view is None:
+                    reader.wake()
+                else:
+                    reader.offer(position, view)
 
     # What fills tell.
 

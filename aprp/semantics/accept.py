@@ -23,6 +23,19 @@ def quality(accept: str, kind: str, subtype: str) -> float:
     return wanted
 
 
+def ranked(accept: str) -> list[str]:
+    """Give the members of the field as they stand, the most wanted first, the refused left out.
+
+    For those who know what to make of a member's parameters; `accept` is the field's value.
+    """
+    weighed = []
+    for member in accept.split(","):
+        parameters = [part.strip().lower() for part in member.split(";")[1:]]
+        if member.strip() and (weight := _weight(parameters)):
+            weighed.append((weight, member.strip()))
+    return [member for _, member in sorted(weighed, key=lambda pair: pair[0], reverse=True)]
+
+
 def _weight(parameters: list[str]) -> float:
     for parameter in parameters:
         name, _, value = parameter.partition("=")

@@ -186,6 +186,10 @@ def _of_partial(asked: Asked, sent: RangeSpec | None, get: Get) -> Answer:
     declared = declared_length(get)
     if declared is not None and declared != got.stop - got.start:
         return Bad(f"the origin's 206 has Content-Length {declared} for {got.to_header()!r}")
+    coding = get("Content-Encoding") or "identity"
+    if coding.strip().lower() != "identity":
+        # No coding was asked for: the places are those of other bytes than the file's.
+        return Bad(f"the origin's 206 has the content coding {coding!r}, which was not asked for")
     if asked.conditions is not None or asked.if_range is not None:
         validators = Validators.from_headers(get)
         if (ended := _ended_by_condition(asked, validators)) is not None:

@@ -13,7 +13,13 @@ from aprp.semantics.headers import Pair
 
 ALLOWED_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 ALLOWED_HEADERS: Final = ("Range", "If-Range", "If-None-Match", "If-Modified-Since")
-EXPOSED_HEADERS: Final = ("Content-Range", "Content-Length", "Accept-Ranges", "ETag")
+EXPOSED_HEADERS: Final = (
+    "Content-Range",
+    "Content-Length",
+    "Accept-Ranges",
+    "ETag",
+    "X-Request-ID",
+)
 
 MAX_REQUESTED: Final = 64
 """Most names of Access-Control-Request-Headers that are looked at."""

@@ -1,15 +1,31 @@
 """Who asked, told to the origin: Forwarded (RFC 7239) and the X-Forwarded fields before it."""
 
+import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 FORWARDING_FIELDS: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host")
 """What `forward_fields` may set. Take these out of a request before its answer is put in:
 of a client that is not trusted nothing may be left, also where there is no new value."""
 
+MAX_HOPS: Final = 64
+"""Most entries of X-Forwarded-For or Forwarded that `client_address` looks at."""
+
 _is_token: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _needs_backslash: Final = re.compile(r'["\\]')
+_backslash: Final = re.compile(r"\\(.)", re.DOTALL)
+# RFC 7239 section 4: name and value, which is a token or a quoted string. Addresses with a port
+# or in brackets want quotes, which many leave out.
+_PAIR: Final = r"""[!#$%&'*+\-.^_`|~0-9A-Za-z]++=(?:"(?:[^"\\]|\\.)*+"|[^" \t;,]*+)"""
+_is_element: Final = re.compile(rf"[ \t;]*+(?:{_PAIR}[ \t]*+(?:;[ \t;]*+|\Z))*+").fullmatch
+_pairs_of: Final = re.compile(_PAIR).findall
+# Section 6: an address, an IPv6 one in brackets, and a port. X-Forwarded-For has IPv6 bare too.
+_match_node: Final = re.compile(
+    r"(?:\[([0-9A-Fa-f:.]++)(?:%[^\[\]]*+)?\]|([0-9.]++))(?::(?:[0-9]{1,5}|_[0-9A-Za-z._\-]++))?"
+    r"|([0-9A-Fa-f.]*+:[0-9A-Fa-f:.]++)(?:%[^\[\]]*+)?"
+).fullmatch
 
 
 def forwarded_element(for_: str | None, by: str | None, host: str | None, proto: str | None) -> str:
@@ -66,12 +82,113 @@ def last_sender(forwarded_for: str | None, forwarded: str | None) -> list[str]:
     if forwarded_for is not None:
         found.append(_address(forwarded_for.rpartition(",")[2].strip()))
     if forwarded is not None:
-        # A quoted string may hold separators; one that does holds no address.
-        element = forwarded.rpartition(",")[2]
-        pairs = [pair.strip().partition("=") for pair in element.split(";")]
-        named = [value.strip('"') for name, _, value in pairs if name.lower() == "for"]
-        found.append(_address(named[-1]) if named else "")
+        found.append(_address(_for_of(next(_elements(forwarded)))))
     return found
+
+
+def client_address(
+    peer: str, get: Callable[[str], str | None], is_trusted: Callable[[str], bool]
+) -> str:
+    """Give the address of the client: the nearest that is not a trusted proxy's.
+
+    `peer` is the address of the connection's other end, `get` gets a field of the request,
+    `is_trusted` says whether the address is that of a proxy whose word is believed. If the peer
+    is not, it is the client itself. Otherwise the entries of X-Forwarded-For, or of Forwarded
+    where there is no such field, are looked at from the last, as long as they are trusted
+    proxies' own. X-Forwarded-For comes first because more proxies set it than Forwarded, which
+    those hand on as a client wrote it.
+
+    Where an entry is no address (empty, "unknown", a name of RFC 7239 section 6.3, or
+    anything else), where there are no more, or after MAX_HOPS, it is the last trusted address:
+    nobody else can be held to account. Addresses come without brackets, port and zone, and IPv4
+    ones mapped into IPv6 as IPv4.
+    """
+    if not is_trusted(peer):
+        return peer
+    address = peer
+    if (told := get("X-Forwarded-For")) is not None:
+        nodes: Iterable[str] = (entry.strip(" \t") for entry in _from_the_right(told))
+    elif (told := get("Forwarded")) is not None:
+        nodes = map(_for_of, _elements(told))
+    else:
+        return peer
+    for node in islice(nodes, MAX_HOPS):
+        parsed = _ip_address(node)
+        if parsed is None:
+            return address
+        address = parsed
+        if not is_trusted(address):
+            return address
+    return address
+
+
+def _from_the_right(entries: str) -> Iterator[str]:
+    end = len(entries)
+    while True:
+        comma = entries.rfind(",", 0, end)
+        yield entries[comma + 1 : end]
+        if comma < 0:
+            return
+        end = comma
+
+
+def _elements(forwarded: str) -> Iterator[str]:
+    """Give the elements of Forwarded from the last; commas in quoted strings divide nothing.
+
+    It is read from its end, where the nearest proxy wrote: a quote that a client left open cannot
+    swallow what follows.
+    """
+    end = place = len(forwarded)
+    comma = forwarded.rfind(",")
+    while True:
+        quote = forwarded.rfind('"', comma + 1, place)
+        if quote < 0:
+            yield forwarded[comma + 1 : end]
+            if comma < 0:
+                return
+            end = place = comma
+        else:
+            place = max(_opening(forwarded, quote), 0)
+        if comma >= place:
+            comma = forwarded.rfind(",", 0, place)
+
+
+def _opening(text: str, closing: int) -> int:
+    """Find the quote that opens the string which ends at `closing`; -1 if there is none."""
+    place = text.rfind('"', 0, closing)
+    while place > 0 and text[place - 1] == "\\":
+        start = place
+        while start > 0 and text[start - 1] == "\\":
+            start -= 1
+        if (place - start) % 2 == 0:
+            break
+        place = text.rfind('"', 0, start)
+    return place
+
+
+def _for_of(element: str) -> str:
+    """Give the "for" of a forwarded-element; "" if it has none, or several, or is malformed."""
+    if not _is_element(element):
+        return ""
+    pairs = (pair.partition("=") for pair in _pairs_of(element))
+    named = [value for name, _, value in pairs if name.lower() == "for"]
+    if len(named) != 1:
+        return ""
+    value = named[0]
+    return _backslash.sub(r"\1", value[1:-1]) if value.startswith('"') else value
+
+
+def _ip_address(node: str) -> str | None:
+    """Give the IP address of a node as ipaddress writes it; None if it has none."""
+    match = _match_node(node)
+    if match is None:
+        return None
+    try:
+        parsed = ipaddress.ip_address(match[1] or match[2] or match[3])
+    except ValueError:
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped or parsed)
 
 
 def _address(node: str) -> str:

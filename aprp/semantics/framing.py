@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Final
 
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n\x00]*)?\r\n")
+_TRAILER: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n")
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
 _LIST_SEPARATOR: Final = re.compile(r"[ \t]*,[ \t]*")
 MAX_LINE: Final = 4096
@@ -84,10 +85,15 @@ class ChunkedDecoder:
     trailers are read within bounds and dropped.
     """
 
-    __slots__ = ("_line", "_remaining", "_state", "_trailers", "finished")
+    __slots__ = ("_extensions", "_line", "_remaining", "_state", "_trailers", "finished")
 
-    def __init__(self) -> None:
-        """Start before the first chunk's size line."""
+    def __init__(self, max_extensions: int | None = None) -> None:
+        """Start before the first chunk's size line.
+
+        `max_extensions` bounds the extensions of all chunks together, in bytes; without it, only
+        each line's length is bounded.
+        """
+        self._extensions = max_extensions
         self._state = _State.SIZE
         self._remaining = 0
         self._line = b""
@@ -116,6 +122,9 @@ class ChunkedDecoder:
                     raise FramingError("chunk line too long")
                 continue
             line = self._line + look[: line_end + 1]
+            # As above, wherever the pieces happen to be cut.
+            if len(line) > MAX_LINE:
+                raise FramingError("chunk line too long")
             self._line = b""
             start += line_end + 1
             self._take_line(line)
@@ -128,6 +137,10 @@ class ChunkedDecoder:
             match = _SIZE.fullmatch(line)
             if match is None:
                 raise FramingError("invalid chunk size")
+            if self._extensions is not None:
+                self._extensions -= len(line) - match.end(1) - len("\r\n")
+                if self._extensions < 0:
+                    raise FramingError("chunk extensions too long")
             self._remaining = int(match[1], 16)
             self._state = _State.DATA if self._remaining else _State.TRAILERS
         elif self._state is _State.DATA_END:
@@ -138,6 +151,8 @@ class ChunkedDecoder:
             self.finished = True
         elif not line.endswith(b"\r\n"):
             raise FramingError("line feed without carriage return in the trailers")
+        elif _TRAILER.fullmatch(line) is None:
+            raise FramingError("malformed trailer line")
         else:
             self._trailers += len(line)
             if self._trailers > MAX_TRAILERS:

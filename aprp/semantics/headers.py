@@ -92,6 +92,16 @@ class Fields:
             self._pairs = [p for k, p in zip(self._keys, self._pairs, strict=True) if k != key]
             self._keys = [k for k in self._keys if k != key]
 
+    def replace(self, pairs: Iterable[Pair]) -> None:
+        """Have these field lines in the place of all."""
+        self._pairs = list(pairs)
+        self._keys = [name.lower() for name, _ in self._pairs]
+
+    @property
+    def names(self) -> list[str]:
+        """The name of each field line in lower case; not to be changed."""
+        return self._keys
+
     def copy(self) -> "Fields":
         """Give an equal object that changes on its own."""
         twin = Fields()

@@ -59,6 +59,10 @@ class Count(enum.IntEnum):
     CACHE_EVICTIONS = "extents removed from the cache to make room for others"
     CACHE_SLICES_STORED = "slices put into the cache whole"
     CACHE_SLICES_WRONG = "stored slices dropped because they were no longer what had been stored"
+    TUNNELS_OPEN = "tunnels (CONNECT, Upgrade) that carry bytes at this moment", True
+    TUNNELS = "tunnels opened: answers 2xx to CONNECT and 101 to Upgrade"
+    TUNNEL_BYTES_UP = "bytes carried from clients to origins in tunnels"
+    TUNNEL_BYTES_DOWN = "bytes carried from origins to clients in tunnels"
 
 
 _CLASSES = (

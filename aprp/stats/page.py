@@ -97,8 +97,15 @@ $responses
 </section>
 <section>
 <h2>Origins</h2>
+<p>$target</p>
 <table><tbody>
 $origins
+</tbody></table>
+</section>
+<section>
+<h2>Tunnels</h2>
+<table><tbody>
+$tunnels
 </tbody></table>
 </section>
 </main>

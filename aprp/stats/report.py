@@ -22,6 +22,8 @@ class Report:
     uptime: float
     """Seconds since the start."""
     workers: int
+    target: str | None
+    """The upstream that `?target_url=` has set, None where it is UPSTREAM."""
     requests: int
     responses: tuple[int, int, int, int, int]
     """Answers by status class, 1xx first."""
@@ -38,6 +40,10 @@ class Report:
     origin_failovers: int
     origin_surplus: int
     origin_rejected: int
+    tunnels_open: int
+    tunnels: int
+    tunnels_up: Volume
+    tunnels_down: Volume
     cache: CacheReport
 
     def to_json(self) -> dict[str, object]:
@@ -46,6 +52,7 @@ class Report:
             "version": self.version,
             "uptime": {"seconds": round(self.uptime, 3), "text": uptime_text(self.uptime)},
             "workers": self.workers,
+            "target": self.target,
             "requests": self.requests,
             "responses": {f"{n}xx": count for n, count in enumerate(self.responses, 1)},
             "bytes_to_clients": self.to_clients.to_json(),
@@ -65,22 +72,35 @@ class Report:
                 "surplus": self.origin_surplus,
                 "rejected": self.origin_rejected,
             },
+            "tunnels": {
+                "open": self.tunnels_open,
+                "opened": self.tunnels,
+                "bytes_up": self.tunnels_up.to_json(),
+                "bytes_down": self.tunnels_down.to_json(),
+            },
             "cache": self.cache.to_json(),
         }
 
 
 def report(
-    counters: Counters, now: float, figures: Figures | None = None, *, version: str = __version__
+    counters: Counters,
+    now: float,
+    figures: Figures | None = None,
+    *,
+    target: str | None = None,
+    version: str = __version__,
 ) -> Report:
     """Read the counters; `now` is of the clock of `Counters.started` (`time.monotonic`).
 
-    `figures` are those of the cache's directory; None where there is no cache.
+    `figures` are those of the cache's directory; None where there is no cache. `target` is the
+    upstream in place of UPSTREAM, if there is one.
     """
     total = counters.total
     return Report(
         version=version,
         uptime=counters.uptime(now),
         workers=counters.workers,
+        target=target,
         requests=total(Count.REQUESTS),
         responses=(
             total(Count.RESPONSES_1XX),
@@ -102,6 +122,10 @@ def report(
         origin_failovers=total(Count.ORIGIN_FAILOVERS),
         origin_surplus=total(Count.ORIGIN_SURPLUS),
         origin_rejected=total(Count.ORIGIN_REJECTED),
+        tunnels_open=total(Count.TUNNELS_OPEN),
+        tunnels=total(Count.TUNNELS),
+        tunnels_up=Volume(total(Count.TUNNEL_BYTES_UP)),
+        tunnels_down=Volume(total(Count.TUNNEL_BYTES_DOWN)),
         cache=cache_report(counters, figures),
     )
 
@@ -144,6 +168,7 @@ def to_html(report: Report) -> str:
             ("cut short by the client", report.client_aborts),
             ("cut short by the origin", report.origin_breaks),
         ),
+        target=escape("Requests go to " + (report.target or "UPSTREAM")),
         origins=_rows(
             ("requests", report.origin_requests),
             ("connections opened", report.origin_connects),
@@ -153,6 +178,13 @@ def to_html(report: Report) -> str:
             ("turns to another origin", report.origin_failovers),
             ("answers too long", report.origin_surplus),
             ("answers refused", report.origin_rejected),
+        ),
+        tunnels="\n".join(
+            (
+                _rows(("open", report.tunnels_open), ("opened", report.tunnels)),
+                _row("MB up", _decimal(report.tunnels_up.mb)),
+                _row("MB down", _decimal(report.tunnels_down.mb)),
+            )
         ),
         storing=escape(
             f"Not storing: {report.cache.problem}" if report.cache.problem else "Storing"

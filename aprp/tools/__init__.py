@@ -1,1 +1,1 @@
-"""What people do with the cache from the command line: `aprp cache`."""
+"""What people do from the command line beside serving: `aprp cache`, `aprp sign`."""

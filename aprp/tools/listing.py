@@ -17,7 +17,7 @@ from aprp.semantics.cache_control import NO_DIRECTIVES
 from aprp.semantics.freshness import Fresh, judge, policy
 from aprp.semantics.headers import Fields
 from aprp.tools.directory import opened
-from aprp.tools.names import target_of
+from aprp.tools.places import Places
 from aprp.tools.texts import count_text, percent_text, size_text, span_text
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Item:
     """A stored response at one moment."""
 
     entry: Entry
+    name: str
+    """As `Places.name` has it."""
     present: int
     """Bytes of it that are stored."""
     age: float
@@ -43,7 +45,7 @@ class Item:
         """Give the object that --json tells."""
         entry = self.entry
         return {
-            "target": entry.target,
+            "target": self.name,
             "vary": dict(entry.vary),
             "status": entry.status,
             "content_type": Fields(entry.fields).get("Content-Type"),
@@ -63,7 +65,7 @@ class Item:
 _Order = Callable[[Item], Any]
 
 _ORDERS: Final[dict[str, _Order]] = {
-    "name": lambda item: (item.entry.target, str(item.entry.vary), item.entry.id),
+    "name": lambda item: (item.name, str(item.entry.vary), item.entry.id),
     "size": lambda item: -item.entry.length,
     "present": lambda item: -item.present,
     "age": lambda item: item.age,
@@ -90,10 +92,11 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
 
 def run(settings: "Settings", given: Any) -> bool:
     """Print the list. Raises UsageError."""
-    prefix = target_of(given.prefix) if given.prefix else ""
+    places = Places(settings)
+    chosen = places.choice(given.prefix) if given.prefix else None
     now = time.time()
     with opened(settings) as store:
-        found = items(store, prefix, now, settings.HEURISTIC_MAX)
+        found = items(store, places, chosen, now, settings.HEURISTIC_MAX)
         listed = sorted(found, key=_ORDERS[given.sort])
         if given.json:
             print(json.dumps([item.to_json() for item in listed], indent=2))
@@ -103,11 +106,17 @@ def run(settings: "Settings", given: Any) -> bool:
     return True
 
 
-def items(store: Store, prefix: str, now: float, heuristic_max: float) -> Iterator[Item]:
-    """Look at every stored response whose target begins so; `now` is Unix time."""
+def items(
+    store: Store,
+    places: Places,
+    chosen: Callable[[Entry], bool] | None,
+    now: float,
+    heuristic_max: float,
+) -> Iterator[Item]:
+    """Look at every stored response that is chosen, None: at all; `now` is Unix time."""
     boot = boot_tag()
     for entry in store.index.entries():
-        if not entry.target.startswith(prefix):
+        if chosen is not None and not chosen(entry):
             continue
         used = entry.response_time
         present = 0
@@ -124,7 +133,8 @@ def items(store: Store, prefix: str, now: float, heuristic_max: float) -> Iterat
         )
         verdict = judge(stored_policy, NO_DIRECTIVES, now)
         fresh = isinstance(verdict, Fresh)
-        yield Item(entry, min(present, entry.length), verdict.age, fresh, verdict.ttl, used)
+        name = places.name(entry)
+        yield Item(entry, name, min(present, entry.length), verdict.age, fresh, verdict.ttl, used)
 
 
 def _look(path: Path, boot: int) -> tuple[int, int]:
@@ -159,7 +169,7 @@ def _table(listed: Sequence[Item], now: float) -> Iterable[str]:
             f"{span_text(now - item.last_used)} ago",
         )
         selected = "".join(f"  {name}: {value or ''}" for name, value in entry.vary)
-        rows.append((figures, f"{entry.target}{selected}"))
+        rows.append((figures, f"{item.name}{selected}"))
     if listed:
         widths = [max(len(cells[n]) for cells, _ in rows) for n in range(len(titles))]
         for cells, name in rows:

@@ -1,10 +1,9 @@
-"""How people name what is in the cache: URLs of the proxy, or paths; and the keys to these."""
+"""How people name what a proxy serves: URLs of it, or paths."""
 
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aprp.flags import UsageError
-from aprp.semantics.cache_key import cache_key
 from aprp.semantics.headers import BadTarget, safe_query, safe_target
 from aprp.semantics.ranges import MalformedRange, split_path, take_parameter
 
@@ -12,12 +11,9 @@ if TYPE_CHECKING:
     from settings.base import Settings
 
 
-def key_of(settings: "Settings", target: str) -> str:
-    """Give the cache key of a target, or the beginning of the keys of those that begin so.
-
-    As `aprp.application` has it: all origins serve the same files, and the first names them.
-    """
-    return cache_key(settings.UPSTREAM[0], target, settings.CACHE_KEY_IGNORE)
+def is_url(word: str) -> bool:
+    """Whether a URL is meant, and not a path, whose query may hold one."""
+    return "://" in word and not word.startswith("/")
 
 
 def target_of(word: str) -> str:
@@ -26,7 +22,7 @@ def target_of(word: str) -> str:
     Raises UsageError.
     """
     text = word
-    if "://" in word:
+    if is_url(word):
         try:
             parts = urlsplit(word)
         except ValueError as error:

@@ -2,14 +2,14 @@
 
 import argparse
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from aprp.cache.entry import Entry
 from aprp.cache.store import Store
 from aprp.flags import UsageError
 from aprp.tools.directory import opened
-from aprp.tools.names import key_of, object_of, target_of
+from aprp.tools.places import Places
 from aprp.tools.screen import Screen
 from aprp.tools.texts import count_text, size_text
 
@@ -43,11 +43,11 @@ def run(settings: "Settings", given: Any) -> bool:
     if kinds != 1:
         what = "no URL is given" if kinds == 0 else "too much is given"
         raise UsageError(f"{what}: one of URL..., --prefix PREFIX or --all says what to remove")
+    places = Places(settings)
     if given.prefix is not None:
-        names = [(given.prefix, key_of(settings, target_of(given.prefix)))]
+        names = [(given.prefix, places.prefixes(given.prefix))]
     else:
-        words = dict.fromkeys(given.urls)
-        names = [(word, key_of(settings, object_of(settings, word))) for word in words]
+        names = [(word, [places.key(word)]) for word in dict.fromkeys(given.urls)]
     screen = Screen()
     objects = freed = 0
     found_all = True
@@ -57,9 +57,9 @@ def run(settings: "Settings", given: Any) -> bool:
             objects, freed = purge(store, index.entries())
             # Also what was being stored while the entries were read has to be looked up again.
             store.state.all_changed()
-        for word, key in names:
-            entries = index.find(key) if given.prefix is None else index.entries(key)
-            some, bytes = purge(store, entries)
+        find = index.find if given.prefix is None else index.entries
+        for word, keys in names:
+            some, bytes = purge(store, chain.from_iterable(map(find, keys)))
             if not some:
                 found_all = False
                 screen.complaint(f"{word}: nothing is stored under it")

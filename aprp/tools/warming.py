@@ -2,10 +2,12 @@
 
 import argparse
 import asyncio
+import math
 import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -22,8 +24,9 @@ from tornado.httpclient import AsyncHTTPClient
 from aprp.flags import UsageError
 from aprp.tools import interruptible
 from aprp.tools.fetching import Fetched, FetchFailed, fetch
-from aprp.tools.names import target_of
+from aprp.tools.names import is_url, target_of
 from aprp.tools.screen import Screen
+from aprp.tools.signing import link
 from aprp.tools.texts import count_text, size_text
 from aprp.upstream.client import OriginClient
 from aprp.upstream.origins import Origin
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from settings.base import Settings
 
 _EVERY_INTERFACE: Final = {"": "localhost", "0.0.0.0": "127.0.0.1", "::": "::1"}
+# Seconds; looked at when the proxy begins to answer.
+_VALID: Final = 3600.0
 _MOST_JOBS: Final = 64
 _LONGEST_NAME: Final = 40
 
@@ -67,7 +72,8 @@ def run(settings: "Settings", given: Any) -> bool:
     tls = ssl.create_default_context()
     proxy = given.proxy or own_proxy(settings)
     files = [_file(word, proxy, tls) for word in dict.fromkeys(given.urls)]
-    return interruptible.run(_warm(files, given.jobs))
+    sign = partial(_signed, settings) if settings.SIGNED_URLS else None
+    return interruptible.run(_warm(files, given.jobs, sign))
 
 
 def own_proxy(settings: "Settings") -> str:
@@ -86,7 +92,7 @@ def _jobs(text: str) -> int:
 
 def _file(word: str, proxy: str, tls: ssl.SSLContext) -> File:
     target = target_of(word)
-    if "://" in word:
+    if is_url(word):
         parts = urlsplit(word)
         return File(word, _origin(f"{parts.scheme}://{parts.netloc}", tls), target)
     return File(word, _origin(proxy, tls), target)
@@ -104,7 +110,12 @@ def _origin(url: str, tls: ssl.SSLContext) -> Origin:
     return Origin.parse(url, tls)
 
 
-async def _warm(files: Sequence[File], jobs: int) -> bool:
+def _signed(settings: "Settings", target: str) -> str:
+    """Give a target with a signature that holds for a proxy with these settings, from now on."""
+    return link(settings, target, math.ceil(time.time() + _VALID))
+
+
+async def _warm(files: Sequence[File], jobs: int, sign: Callable[[str], str] | None) -> bool:
     client = OriginClient(force_instance=True, max_clients=jobs, unlimited_body=True)
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -120,19 +131,25 @@ async def _warm(files: Sequence[File], jobs: int) -> bool:
             queue = iter(files)
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(jobs, len(files))):
-                    group.create_task(_work(client, queue, tally))
+                    group.create_task(_work(client, queue, tally, sign))
     finally:
         client.close()
     print(tally.summary(time.monotonic() - started))
     return tally.failed == 0
 
 
-async def _work(client: AsyncHTTPClient, queue: Iterator[File], tally: "_Tally") -> None:
+async def _work(
+    client: AsyncHTTPClient,
+    queue: Iterator[File],
+    tally: "_Tally",
+    sign: Callable[[str], str] | None,
+) -> None:
     """Fetch one file after another, as long as there are any."""
     for file in queue:
         bar = _Bar(tally, file.word)
+        target = file.target if sign is None else sign(file.target)
         try:
-            fetched = await fetch(client, file.proxy, file.target, bar)
+            fetched = await fetch(client, file.proxy, target, bar)
         except FetchFailed as error:
             tally.failure(file.word, str(error))
         else:

@@ -1,16 +1,19 @@
 """Asking the origins of UPSTREAM for one thing: the first that can be reached answers."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from tornado.httpclient import AsyncHTTPClient
 
+from aprp.semantics.headers import Pair
 from aprp.stats.counters import Count, Counters
-from aprp.upstream.errors import Aborted, FirstByteTimeout, Undelivered
+from aprp.upstream.detached import Detached
+from aprp.upstream.errors import Aborted, FirstByteTimeout, OriginClosed, Undelivered
 from aprp.upstream.head import ResponseHead
 from aprp.upstream.origins import Origin, Origins
+from aprp.upstream.outgoing import RequestBody
 from aprp.upstream.receiver import Placer
 from aprp.upstream.request import OriginRequest
 
@@ -29,6 +32,9 @@ class Reader(Protocol):
 
     def on_origin(self, origin: Origin) -> None:
         """`origin` is asked now."""
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """An interim response (1xx) has come, and the final one follows; not 100, not 101."""
 
     def on_head(self, head: ResponseHead) -> None:
         """The head has come.
@@ -82,60 +88,95 @@ class Ask:
         if self._request is not None:
             self._request.abort()
 
+    def detach(self) -> Detached:
+        """Give away the connection of a 101 (see `send`), in `on_head` or when `send` has returned.
+
+        After the limit on connecting it is too late. Raises OriginClosed.
+        """
+        if self._request is None:
+            raise OriginClosed("nothing was asked")
+        return self._request.detach()
+
+    def has_others(self, avoid: Collection[Origin]) -> bool:
+        """Whether there are origins besides these."""
+        return any(origin not in avoid for origin in self._origins.origins)
+
     async def send(
         self,
         method: str,
         target: str,
-        fields: Mapping[str, str],
+        fields: Mapping[str, str] | Sequence[Pair],
         *,
+        body: RequestBody | None = None,
+        upgrade: bool = False,
         expects_placement: bool = False,
-        avoid: Origin | None = None,
+        avoid: Collection[Origin] = (),
     ) -> None:
         """Ask, and return when the response is complete or `abort` was called.
 
-        `fields` go out as they are, after Host. `expects_placement` tells that `on_head` may call
-        `place`: until then little is read. `avoid` is asked after all others that can be reached.
+        `target` is path and query, or `*`. `fields` go out as they are, pairs with their repeats
+        and names; Host comes first, and is the origin's unless it is among them. `body` is sent
+        with the framing that its length asks for, and where `fields` has `Expect: 100-continue`
+        after the origin's 100; it is released at the end. `upgrade` tells that `fields` asks for
+        another protocol: a 101 goes to `on_head`, and this returns. `expects_placement` tells that
+        `on_head` may call `place`: until then little is read. `avoid` are asked after all others
+        that can be reached.
+
         Raises the OriginFailure of the last origin tried; only those that could not be reached
-        are passed over (RFC 9110 section 9.2.2). What the placer raises comes out of it, too.
+        are passed over (RFC 9110 section 9.2.2). What the placer raises comes out of it, too, and
+        the error of a body that failed.
         """
         loop = asyncio.get_running_loop()
         candidates = self._origins.candidates(loop.time(), avoid)
         last = len(candidates) - 1
-        for number, origin in enumerate(candidates):
-            self.origin = origin
-            self._reader.on_origin(origin)
-            try:
-                await self._send_to(origin, method, target, fields, expects_placement)
-            except Undelivered:
-                self._counters.add(Count.ORIGIN_FAILURES)
-                self._origins.failed(origin, loop.time())
-                if number == last:
+        try:
+            for number, origin in enumerate(candidates):
+                self.origin = origin
+                self._reader.on_origin(origin)
+                try:
+                    await self._send_to(
+                        origin, method, target, fields, body, upgrade, expects_placement
+                    )
+                except Undelivered:
+                    self._counters.add(Count.ORIGIN_FAILURES)
+                    self._origins.failed(origin, loop.time())
+                    if number == last:
+                        raise
+                    self._counters.add(Count.ORIGIN_FAILOVERS)
+                    continue
+                except FirstByteTimeout:
+                    self._counters.add(Count.ORIGIN_TIMEOUTS)
                     raise
-                self._counters.add(Count.ORIGIN_FAILOVERS)
-                continue
-            except FirstByteTimeout:
-                self._counters.add(Count.ORIGIN_TIMEOUTS)
-                raise
-            self._origins.reached(origin)
-            return
+                self._origins.reached(origin)
+                return
+        finally:
+            if body is not None:
+                body.release()
 
     async def _send_to(
         self,
         origin: Origin,
         method: str,
         target: str,
-        fields: Mapping[str, str],
+        fields: Mapping[str, str] | Sequence[Pair],
+        body: RequestBody | None,
+        upgrade: bool,
         expects_placement: bool,
     ) -> None:
         if self._aborted:
             return
         limits = self._limits
+        # Host comes first (RFC 9110 section 7.2).
+        headers: Mapping[str, str] | Sequence[Pair]
+        if isinstance(fields, dict):
+            headers = {"Host": origin.host, **fields}
+        else:
+            headers = _host_first(origin.host, fields)
         request = self._request = OriginRequest(
-            f"{origin.url}{target}",
+            origin.url if target == "*" else f"{origin.url}{target}",
             origin.endpoint,
             method=method,
-            # Host comes first (RFC 9110 section 7.2).
-            headers={"Host": origin.host, **fields},
+            headers=headers,
             on_head=self._reader.on_head,
             on_body=self._reader.on_body,
             connect_timeout=limits.connect,
@@ -143,6 +184,10 @@ class Ask:
             idle_timeout=limits.idle,
             placer=self._placer,
             expects_placement=expects_placement,
+            outgoing=body,
+            on_interim=self._reader.on_interim,
+            upgrade=upgrade,
+            target="*" if target == "*" else None,
         )
         self._counters.add(Count.ORIGIN_REQUESTS)
         try:
@@ -155,3 +200,10 @@ class Ask:
         self.surplus = request.surplus
         if self.surplus:
             self._counters.add(Count.ORIGIN_SURPLUS)
+
+
+def _host_first(host: str, fields: Mapping[str, str] | Sequence[Pair]) -> list[Pair]:
+    pairs = fields.items() if isinstance(fields, Mapping) else fields
+    hosts = [pair for pair in pairs if pair[0].lower() == "host"]
+    others = [pair for pair in pairs if pair[0].lower() != "host"]
+    return [hosts[0] if hosts else ("Host", host), *others]

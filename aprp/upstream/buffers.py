@@ -164,6 +164,15 @@ class Inbox:
         self._buffer, self.end = self._behind.popleft()
         return self.end > 0
 
+    def drain(self) -> bytes:
+        """Take all that has come; every buffer is given back."""
+        taken = bytearray()
+        while self._buffer is not None:
+            taken += self.view[self.position : self.end]
+            self.next()
+        self.held = False
+        return bytes(taken)
+
     def clear(self) -> None:
         """Give every buffer back."""
         while self._buffer is not None:

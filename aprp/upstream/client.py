@@ -16,13 +16,16 @@ from tornado.netutil import OverrideResolver, Resolver
 
 from aprp.upstream.buffers import TLS_READ, BufferPool
 from aprp.upstream.connection import OriginConnection
-from aprp.upstream.dial import Endpoint, dial
+from aprp.upstream.detached import Detached
+from aprp.upstream.dial import Endpoint, dial, look_up
 from aprp.upstream.errors import OriginClosed
 from aprp.upstream.fetch import Fetch
 from aprp.upstream.generic import GenericFetch
 from aprp.upstream.pool import Pool, Ticket
+from aprp.upstream.raw import RawConnection
 from aprp.upstream.request import OriginRequest
 from aprp.upstream.stream import StreamFetch
+from aprp.upstream.wire import Wire
 
 
 class OriginEvents:
@@ -36,6 +39,12 @@ class OriginEvents:
 
     def received(self, count: int) -> None:
         """`count` body bytes came from an origin."""
+
+    def answered(self, seconds: float) -> None:
+        """The head of an answer came, so long after the request was sent, to a request sent whole.
+
+        Of an `OriginRequest` alone.
+        """
 
 
 class OriginClient(AsyncHTTPClient):
@@ -82,7 +91,7 @@ class OriginClient(AsyncHTTPClient):
         self.pool = Pool(max_clients, max_idle, keep_for)
         self.events = events or OriginEvents()
         self.fetches: set[Fetch] = set()
-        self._connections: set[OriginConnection] = set()
+        self._connections: set[Wire] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -123,6 +132,30 @@ class OriginClient(AsyncHTTPClient):
     def fetch_impl(self, request: HTTPRequest, callback: Callable[[HTTPResponse], None]) -> None:
         """Start a fetch; `callback` gets its response."""
         GenericFetch(self, request, callback).start()
+
+    async def connect(self, endpoint: Endpoint, timeout: float | None) -> Detached:
+        """Open a TCP connection for a tunnel; `close` closes it, too.
+
+        The endpoint's `tls` is not looked at. `timeout` is in seconds. Raises what
+        `aprp.upstream.dial.dial` raises, and OriginClosed where the other end left at once.
+        """
+        if self._closed:
+            raise OriginClosed("Client closed")
+        connection = await dial(endpoint._replace(tls=None), self._make_raw, self.resolver, timeout)
+        self.events.connected()
+        return connection.detach()
+
+    async def look_up(self, endpoint: Endpoint, timeout: float | None) -> None:
+        """Return where an endpoint's host has an address that its guard lets pass.
+
+        `timeout` is in seconds. Raises ResolveFailed, Forbidden, ConnectTimeout.
+        """
+        await look_up(endpoint, self.resolver, timeout)
+
+    def _make_raw(self) -> RawConnection:
+        connection = RawConnection(self._connections.discard)
+        self._connections.add(connection)
+        return connection
 
     @property
     def queue(self) -> deque[Ticket]:

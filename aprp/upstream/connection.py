@@ -13,8 +13,9 @@ from typing import Final
 from aprp.semantics.framing import FramingError
 from aprp.upstream.body import Beyond, Body
 from aprp.upstream.buffers import BufferPool, Inbox
+from aprp.upstream.detached import Detached
 from aprp.upstream.errors import BadResponse, OriginClosed, OriginFailure
-from aprp.upstream.head import take_head
+from aprp.upstream.head import ResponseHead, take_head
 from aprp.upstream.receiver import Placer, Receiver
 from aprp.upstream.wire import Wire
 
@@ -59,12 +60,13 @@ class OriginConnection(Wire):
         self._eof = False
         self._gone = False
         self._walking = False
+        self._switched = False
         self._waiting: asyncio.Future[None] | None = None
 
     # What the owner does.
 
     def start(self, receiver: Receiver, request: bytes) -> None:
-        """Send a request's bytes and read its response for `receiver`."""
+        """Send a request's bytes, if any, and read its response for `receiver`."""
         assert self.transport is not None and self.receiver is None
         self.receiver = receiver
         self.bytes_seen = False
@@ -74,7 +76,8 @@ class OriginConnection(Wire):
         self._inbox.slow_down()
         self._interim = 0
         self.last_activity = self.loop.time()
-        self.transport.write(request)
+        if request:
+            self.transport.write(request)
 
     @property
     def paused(self) -> bool:
@@ -84,6 +87,7 @@ class OriginConnection(Wire):
     def abort(self) -> None:
         """Close at once; the receiver hears nothing more."""
         self.receiver = None
+        self._switched = False
         self._place_no_more()
         if self._waiting is None and not self._walking:
             self._inbox.clear()
@@ -100,7 +104,7 @@ class OriginConnection(Wire):
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the kernel the free part of a buffer, or the place of the body's next bytes."""
         if self.receiver is None:
-            return self._inbox.nowhere()
+            return self._inbox.space() if self._switched else self._inbox.nowhere()
         # Without TLS nothing comes while the receiver is waited for; if it does, it is kept.
         if self._direct and self._waiting is None and self._inbox.empty:
             return self._lend()
@@ -133,8 +137,11 @@ class OriginConnection(Wire):
     def buffer_updated(self, nbytes: int) -> None:
         """Take what the kernel wrote."""
         if self.receiver is None:
-            # An idle connection has nothing to say; what it says is not an answer.
-            self.abort()
+            if self._switched:
+                self._inbox.put(nbytes)
+            else:
+                # An idle connection has nothing to say; what it says is not an answer.
+                self.abort()
             return
         if self._lent:
             self._lent = False
@@ -198,7 +205,8 @@ class OriginConnection(Wire):
         """Take one head or one run of body bytes; False where there is nothing to take now."""
         receiver, inbox = self.receiver, self._inbox
         if receiver is None:
-            inbox.clear()
+            if not self._switched:
+                inbox.clear()
             return False
         if inbox.empty:
             return inbox.next()
@@ -240,10 +248,13 @@ class OriginConnection(Wire):
         self._direct = False
 
     def _take_head(self, receiver: Receiver) -> bool:
-        head = take_head(self._inbox, self.max_head)
+        head = take_head(self._inbox, self.max_head, receiver.upgrade)
         if head is None:
             return False
         body = Body(receiver.method, head)
+        if head.status == 101:
+            self._switch(receiver, head)
+            return True
         if head.status < 200:
             self._interim += 1
             if self._interim > MAX_INTERIM_RESPONSES:
@@ -261,6 +272,21 @@ class OriginConnection(Wire):
             self._finish(receiver)
             return False
         return True
+
+    def _switch(self, receiver: Receiver, head: ResponseHead) -> None:
+        """HTTP is over here, by RFC 9110 section 7.8; `detach` gives away what there is."""
+        if not receiver.upgrade or "Upgrade" not in head.fields or not receiver.sent:
+            raise BadResponse("Upgrade without being asked, or to nothing, or too early")
+        self._switched = True
+        self._inbox.held = True
+        self.receiver = None
+        self.pause_reading()
+        receiver.on_switch(head)
+
+    def detach(self) -> Detached:
+        """Give away the transport of a connection that has switched; OriginClosed if it is gone."""
+        self._switched = False
+        return self.give_away(self._inbox.drain())
 
     def _wait(self, waiting: "asyncio.Future[None]") -> None:
         """Read no more until the receiver has taken what it got."""
@@ -297,7 +323,7 @@ class OriginConnection(Wire):
         beyond = self._beyond()
         self.surplus = beyond is Beyond.BYTES
         keep_alive = self._body is not None and self._body.keep_alive
-        reusable = keep_alive and beyond is Beyond.NOTHING and self.usable
+        reusable = keep_alive and beyond is Beyond.NOTHING and self.usable and receiver.sent
         self._inbox.clear()
         self._body = None
         self._place_no_more()

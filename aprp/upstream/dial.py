@@ -5,43 +5,65 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from tornado.netutil import Resolver
 
-from aprp.upstream.connection import OriginConnection
-from aprp.upstream.errors import ConnectFailed, ConnectTimeout, ResolveFailed, TLSFailed
+from aprp.upstream.errors import (
+    ConnectFailed,
+    ConnectTimeout,
+    Forbidden,
+    ResolveFailed,
+    TLSFailed,
+)
+from aprp.upstream.wire import Wire
+
+
+class Guard(Protocol):
+    """Says which addresses may be connected to; endpoints with unequal guards are unequal."""
+
+    def check(self, address: str) -> None:
+        """Return where `address`, numeric, may be connected to; raises Forbidden where not."""
 
 
 class Endpoint(NamedTuple):
-    """Where a connection leads: connections to equal endpoints can stand in for each other."""
+    """Where a connection leads: connections to equal endpoints can stand in for each other.
+
+    The `guard`, if any, is asked about each address that the host's name leads to; what is
+    connected to is the very address that it let pass.
+    """
 
     host: str
     port: int
     tls: ssl.SSLContext | None = None
     family: int = socket.AF_UNSPEC
     source: str | None = None
+    guard: Guard | None = None
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
 
+_Dialled = TypeVar("_Dialled", bound=Wire)
+
+
 async def dial(
     endpoint: Endpoint,
-    make_protocol: Callable[[], OriginConnection],
+    make_protocol: Callable[[], _Dialled],
     resolver: Resolver,
     timeout: float | None,
-) -> OriginConnection:
+) -> _Dialled:
     """Open a connection to an endpoint, trying its addresses one after another.
 
     `timeout` is in seconds and covers everything; None or 0 is no limit. Raises ResolveFailed,
-    ConnectFailed, TLSFailed or ConnectTimeout: in each case no request has been sent.
+    ConnectFailed, TLSFailed or ConnectTimeout: in each case no request has been sent. Raises
+    Forbidden where the endpoint's guard lets none of the addresses pass.
     """
     phase = f"while resolving {endpoint.host}"
     try:
         async with asyncio.timeout(timeout or None):
-            addresses = await _resolve(endpoint, resolver)
+            addresses = _allowed(endpoint, await _resolve(endpoint, resolver))
             phase = f"while connecting to {endpoint}"
             sock = await _connect(endpoint, addresses, timeout)
             if endpoint.tls is not None:
@@ -49,6 +71,15 @@ async def dial(
             return await _wrap(endpoint, make_protocol, sock, timeout)
     except TimeoutError:
         raise ConnectTimeout(f"Timeout {phase}") from None
+
+
+async def look_up(endpoint: Endpoint, resolver: Resolver, timeout: float | None) -> None:
+    """Return where `dial` would find an address to connect to; raises as that does."""
+    try:
+        async with asyncio.timeout(timeout or None):
+            _allowed(endpoint, await _resolve(endpoint, resolver))
+    except TimeoutError:
+        raise ConnectTimeout(f"Timeout while resolving {endpoint.host}") from None
 
 
 async def _resolve(endpoint: Endpoint, resolver: Resolver) -> list[tuple[int, Any]]:
@@ -62,6 +93,25 @@ async def _resolve(endpoint: Endpoint, resolver: Resolver) -> list[tuple[int, An
     if not addresses:
         raise ResolveFailed(socket.EAI_NONAME, f"cannot resolve {endpoint.host}: no address")
     return list(addresses)
+
+
+def _allowed(endpoint: Endpoint, addresses: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
+    """Leave out what the guard refuses."""
+    if endpoint.guard is None:
+        return addresses
+    passed: list[tuple[int, Any]] = []
+    refused: Forbidden | None = None
+    for family, address in addresses:
+        try:
+            endpoint.guard.check(address[0])
+        except Forbidden as error:
+            refused = error
+        else:
+            passed.append((family, address))
+    if not passed:
+        assert refused is not None
+        raise refused
+    return passed
 
 
 async def _connect(
@@ -101,10 +151,10 @@ async def _connect(
 
 async def _wrap(
     endpoint: Endpoint,
-    make_protocol: Callable[[], OriginConnection],
+    make_protocol: Callable[[], _Dialled],
     sock: socket.socket,
     timeout: float | None,
-) -> OriginConnection:
+) -> _Dialled:
     loop = asyncio.get_running_loop()
     connection = make_protocol()
     try:

@@ -7,8 +7,9 @@
             ConnectTimeout      resolving, connecting or the TLS handshake took too long
             TLSFailed           the handshake failed; a certificate that is not trusted, say
             Overloaded          no free connection within the connect timeout
+        Forbidden               the address is one that may not be connected to
         FirstByteTimeout        the request was sent and no answer came
-        IdleTimeout             the answer stopped in the middle
+        IdleTimeout             the answer, or taking the request's body, stopped in the middle
         TotalTimeout            the whole fetch took longer than it may
         BadResponse             what came is not HTTP, or cannot be delimited
         HeadTooLarge            the header section is over the limit
@@ -53,12 +54,21 @@ class Overloaded(Undelivered, HTTPTimeoutError):
     """Every connection that may be open was busy for longer than the connect timeout."""
 
 
+class Forbidden(OriginFailure):
+    """The endpoint's guard refused every address of it; nothing was connected to."""
+
+    def __init__(self, address: str, why: str = "not allowed") -> None:
+        """`address` is what was refused."""
+        super().__init__(f"address refused: {address} ({why})")
+        self.address = address
+
+
 class FirstByteTimeout(OriginFailure, HTTPTimeoutError):
     """The origin took the request and sent no response head in time."""
 
 
 class IdleTimeout(OriginFailure, HTTPTimeoutError):
-    """The origin sent no bytes for too long in the middle of a body."""
+    """The origin sent, or took, no bytes for too long in the middle of a body."""
 
 
 class TotalTimeout(OriginFailure, HTTPTimeoutError):

@@ -8,7 +8,7 @@ requests, `aprp.upstream.generic` the one of all others.
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aprp.semantics.framing import Delimiter
 from aprp.upstream.connection import OriginConnection
@@ -21,7 +21,12 @@ from aprp.upstream.receiver import Placer
 if TYPE_CHECKING:
     from aprp.upstream.client import OriginClient
 
-_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+# RFC 9110 section 9.2.2.
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+
+# What cannot be sent again goes out on a kept connection only if that was idle for less than this,
+# in seconds: the likelier it is that the origin has not closed it meanwhile.
+FRESHLY_IDLE: Final = 1.0
 
 
 class Fetch:
@@ -31,9 +36,12 @@ class Fetch:
     of the end once, by `ended`.
     """
 
+    upgrade = False
+
     def __init__(self, client: "OriginClient", method: str) -> None:
         self.client = client
         self.method = method
+        self.idempotent = method in _IDEMPOTENT
         self.endpoint: Endpoint | None = None
         self.request_head = b""
         self.connection: OriginConnection | None = None
@@ -59,7 +67,15 @@ class Fetch:
     @property
     def repeatable(self) -> bool:
         """Whether the request may be sent again if nothing came back."""
-        return self.method in _REPEATABLE
+        return self.idempotent
+
+    @property
+    def most_idle(self) -> float | None:
+        """Seconds that a kept connection may have been idle to be used; None: any time."""
+        return None if self.repeatable else FRESHLY_IDLE
+
+    def before_again(self) -> None:
+        """The request will be sent once more."""
 
     def completed(self, reusable: bool) -> None:
         """The response is complete; `keep` or close the connection and `end`."""
@@ -94,7 +110,11 @@ class Fetch:
         if self.client.closed:
             self.end(OriginClosed("Client closed"))
             return
-        connection = self.client.pool.take(self.endpoint) if reuse else None
+        connection = None
+        if reuse:
+            most = self.most_idle
+            since = None if most is None else self.client.loop.time() - most
+            connection = self.client.pool.take(self.endpoint, since)
         if connection is not None:
             self.client.events.reused()
             self._send(connection)
@@ -119,6 +139,11 @@ class Fetch:
     # What the connection tells (`aprp.upstream.receiver.Receiver`).
 
     @property
+    def sent(self) -> bool:
+        """Whether the whole request is sent."""
+        return True
+
+    @property
     def expects_placement(self) -> bool:
         """Whether `placer` may be there when the head has come."""
         return False
@@ -130,6 +155,10 @@ class Fetch:
 
     def on_interim(self, head: ResponseHead) -> None:
         """A 1xx response came."""
+
+    def on_switch(self, head: ResponseHead) -> None:
+        """A 101 response came, to a fetch that says that it has `upgrade`."""
+        raise NotImplementedError
 
     def on_head(self, head: ResponseHead, length: int | Delimiter) -> None:
         """The head of the final response came."""
@@ -149,6 +178,7 @@ class Fetch:
         stale = connection is not None and connection.served > 0 and not connection.bytes_seen
         if isinstance(error, OriginClosed) and stale and self.repeatable:
             self.stop_timer()
+            self.before_again()
             self._go(reuse=False)
             return
         self.end(error)

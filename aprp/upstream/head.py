@@ -59,10 +59,11 @@ def head_of_lines(lines: list[str]) -> ResponseHead:
     return ResponseHead(version, int(status), reason, Fields(fields), keep_alive)
 
 
-def take_head(inbox: Inbox, limit: int) -> ResponseHead | None:
+def take_head(inbox: Inbox, limit: int, upgrade: bool = False) -> ResponseHead | None:
     """Take a head from the front of what has come; None where its end is still to come.
 
-    Raises HeadTooLarge for more than `limit` bytes, and BadResponse as `parse_head` does.
+    `upgrade` says that the request asked for another protocol, so that a 101 may come. Raises
+    HeadTooLarge for more than `limit` bytes, and BadResponse as `parse_head` does.
     """
     data, begin, end = inbox.data, inbox.position, inbox.end
     stop = data.find(b"\r\n\r\n", begin, end)
@@ -73,33 +74,34 @@ def take_head(inbox: Inbox, limit: int) -> ResponseHead | None:
         raise HeadTooLarge(f"delimiter not found within {limit} bytes")
     if data[stop - 4 : stop] != b"\r\n\r\n":
         return None
-    head = parse_head(bytes(inbox.view[begin:stop]))
+    head = parse_head(bytes(inbox.view[begin:stop]), upgrade)
     inbox.position = stop
     return head
 
 
-def parse_head(data: bytes) -> ResponseHead:
-    """Read a complete head, from the status line to the empty line.
+def parse_head(data: bytes, upgrade: bool = False) -> ResponseHead:
+    """Read a complete head, from the status line to the empty line; `upgrade`: it may be a 101.
 
     Raises BadResponse where llhttp refuses it (RFC 9112 sections 4 and 5), except that equal
     repetitions of Content-Length count as one (RFC 9110 section 8.6).
     """
     try:
-        return _parse(data)
+        return _parse(data, upgrade)
     except BadResponse:
         mended = _one_length(data)
         if mended == data:
             raise
-        return _parse(mended)
+        return _parse(mended, upgrade)
 
 
-def _parse(data: bytes) -> ResponseHead:
+def _parse(data: bytes, upgrade: bool) -> ResponseHead:
     collector = _Collector()
     parser = httptools.HttpResponseParser(collector)
     try:
         parser.feed_data(data)
     except httptools.HttpParserUpgrade:
-        raise BadResponse("Upgrade without being asked") from None
+        if not upgrade:
+            raise BadResponse("Upgrade without being asked") from None
     except httptools.HttpParserError as error:
         reason = str(error) or type(error).__name__
         if "whitespace after header value" in reason:

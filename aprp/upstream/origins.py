@@ -1,12 +1,12 @@
 """The origins of UPSTREAM: which one is asked, in which order."""
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from aprp.upstream.dial import Endpoint
+from aprp.upstream.dial import Endpoint, Guard
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -21,16 +21,17 @@ class Origin:
     endpoint: Endpoint
 
     @classmethod
-    def parse(cls, url: str, tls: ssl.SSLContext | None) -> "Origin":
+    def parse(cls, url: str, tls: ssl.SSLContext | None, guard: Guard | None = None) -> "Origin":
         """Read a validated http or https URL; `tls` is used for https."""
         parsed = urlsplit(url)
         assert parsed.hostname is not None
         port = parsed.port or _DEFAULT_PORTS[parsed.scheme]
+        context = tls if parsed.scheme == "https" else None
         return cls(
             url.rstrip("/"),
             parsed.path.rstrip("/"),
             parsed.netloc.rpartition("@")[2],
-            Endpoint(parsed.hostname, port, tls if parsed.scheme == "https" else None),
+            Endpoint(parsed.hostname, port, context, guard=guard),
         )
 
 
@@ -47,18 +48,18 @@ class Origins:
         self.retry_after = retry_after
         self._down_until: dict[Origin, float] = {}
 
-    def candidates(self, now: float, avoid: Origin | None = None) -> Sequence[Origin]:
+    def candidates(self, now: float, avoid: Collection[Origin] = ()) -> Sequence[Origin]:
         """The origins to try, in order; `now` is in seconds of any steady clock.
 
-        `avoid` has failed in another way than by not being reached, just now and for the caller
-        alone: it is tried after the others, but before those that could not be reached.
+        Those in `avoid` have failed in another way than by not being reached, for the caller
+        alone: they are tried after the others, but before those that could not be reached.
         """
-        if not self._down_until and avoid is None:
+        if not self._down_until and not avoid:
             return self.origins
         for origin, until in list(self._down_until.items()):
             if until <= now:
                 del self._down_until[origin]
-        return sorted(self.origins, key=lambda o: (o in self._down_until, o == avoid))
+        return sorted(self.origins, key=lambda o: (o in self._down_until, o in avoid))
 
     def failed(self, origin: Origin, now: float) -> None:
         """Note that an origin could not be reached."""

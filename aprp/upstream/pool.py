@@ -56,10 +56,16 @@ class Pool:
         self.active -= 1
         return None
 
-    def take(self, endpoint: Endpoint) -> OriginConnection | None:
-        """Take the idle connection that was used last, which is the likeliest to be alive."""
+    def take(self, endpoint: Endpoint, since: float | None = None) -> OriginConnection | None:
+        """Take the idle connection that was used last, which is the likeliest to be alive.
+
+        Where `since` is given, in seconds of the clock of `keep`, one that was idle then already is
+        left where it is.
+        """
         idle = self._idle.get(endpoint)
         while idle:
+            if since is not None and idle[-1].idle_since <= since:
+                return None
             connection = idle.pop()
             if connection.usable:
                 return connection

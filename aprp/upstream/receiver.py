@@ -32,6 +32,12 @@ class Receiver(Protocol):
     """Who asked, and takes what comes."""
 
     method: str
+    upgrade: bool
+    """Whether the request asked for another protocol, so that a 101 may come."""
+
+    @property
+    def sent(self) -> bool:
+        """Whether the whole request is sent: the connection cannot be kept if not."""
 
     @property
     def expects_placement(self) -> bool:
@@ -43,6 +49,9 @@ class Receiver(Protocol):
 
     def on_interim(self, head: ResponseHead) -> None:
         """A 1xx response came; the final one follows."""
+
+    def on_switch(self, head: ResponseHead) -> None:
+        """A 101 response came: the connection is to be detached; nothing more is told of it."""
 
     def on_head(self, head: ResponseHead, length: int | Delimiter) -> None:
         """The head of the final response came, and how its body is delimited."""

@@ -4,6 +4,7 @@ import asyncio
 from typing import cast
 
 from aprp.upstream.body import Beyond, Lookout
+from aprp.upstream.detached import Detached
 from aprp.upstream.errors import OriginClosed
 
 
@@ -12,7 +13,8 @@ class Wire(asyncio.BufferedProtocol):
 
     `tcp` is what lies below a TLS transport: pausing has to begin there, because a TLS layer that
     is paused alone reads on, and drops what it holds when the connection ends. `last_activity` is
-    when bytes were last sent or taken, in seconds of the loop's clock.
+    when bytes were last sent or taken, in seconds of the loop's clock. `room` is done when the
+    transport has room for more; None where it has.
     """
 
     def __init__(self) -> None:
@@ -22,7 +24,7 @@ class Wire(asyncio.BufferedProtocol):
         self.loop = asyncio.get_running_loop()
         self.last_activity = 0.0
         self._lookout: Lookout | None = None
-        self._resume_writing: asyncio.Future[None] | None = None
+        self.room: asyncio.Future[None] | None = None
 
     @property
     def usable(self) -> bool:
@@ -45,17 +47,33 @@ class Wire(asyncio.BufferedProtocol):
             raise OriginClosed("Connection closed")
         self.transport.write(data)
         self.last_activity = self.loop.time()
-        return self._resume_writing
+        return self.room
 
     def pause_writing(self) -> None:
         """The send buffer is full."""
-        self._resume_writing = self.loop.create_future()
+        self.room = self.loop.create_future()
 
     def resume_writing(self) -> None:
         """The send buffer has room."""
-        waiting, self._resume_writing = self._resume_writing, None
+        waiting, self.room = self.room, None
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
+
+    # The end.
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def give_away(self, leftover: bytes) -> Detached:
+        """Let another protocol have the transport, and what has come already.
+
+        Raises OriginClosed where it is closed.
+        """
+        if self.transport is None or self.transport.is_closing():
+            raise OriginClosed("Connection closed")
+        return Detached(self.transport, self.tcp, leftover, self.connection_lost)
 
     # For the reading side.
 
@@ -85,5 +103,5 @@ class Wire(asyncio.BufferedProtocol):
     def unwired(self) -> None:
         """The connection is gone: nobody waits for room in it any more."""
         self.transport = self.tcp = self._lookout = None
-        if self._resume_writing is not None and not self._resume_writing.done():
-            self._resume_writing.set_result(None)
+        if self.room is not None and not self.room.done():
+            self.room.set_result(None)

@@ -43,7 +43,8 @@ class Peer:
 
     `program` is looked for on the PATH and in /usr/sbin. A peer that `caches` is measured with hits
     and misses, any other with passing through. `slice_size` is the smallest range in bytes that it
-    fetches in a miss, None where it fetches a whole object. `aside` is part of the command line of
+    fetches in a miss, None where it fetches a whole object. One that `uploads` is measured with
+    bodies of requests. `aside` is part of the command line of
     processes that come and go beside it and do nothing for a request.
     """
 
@@ -55,9 +56,12 @@ class Peer:
     caches: bool = False
     slice_size: int | None = None
     aside: str = ""
+    uploads: bool = False
 
     def works(self, kind: Kind) -> bool:
         """Whether it does this kind of work."""
+        if kind == "upload":
+            return self.uploads
         return self.caches == (kind != "pass")
 
     def missing(self) -> str | None:
@@ -142,14 +146,21 @@ def _python_peer(module: str) -> Callable[[Place], list[str]]:
     return command
 
 
-APRP = Peer("aprp", "aprp without its cache", aprp_command)
+APRP = Peer("aprp", "aprp without its cache", aprp_command, uploads=True)
 APRP_CACHE = Peer(
     "aprp-cache", "aprp with its cache", aprp_cache_command, caches=True, slice_size=MIB
 )
 PEERS = (
     APRP,
-    Peer("nginx", "nginx proxy_pass", _nginx_plain, "nginx", "nginx"),
-    Peer("nginx-large", "nginx proxy_pass, 256 KiB buffers", _nginx_large, "nginx", "nginx"),
+    Peer("nginx", "nginx proxy_pass", _nginx_plain, "nginx", "nginx", uploads=True),
+    Peer(
+        "nginx-large",
+        "nginx proxy_pass, 256 KiB buffers",
+        _nginx_large,
+        "nginx",
+        "nginx",
+        uploads=True,
+    ),
     Peer("aiohttp", "aiohttp proxy", _python_peer("aiohttp_proxy")),
     Peer("tornado", "plain Tornado proxy", _python_peer("tornado_proxy")),
     APRP_CACHE,

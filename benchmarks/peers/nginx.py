@@ -11,6 +11,7 @@ LARGE_BUFFERS = (
     "proxy_buffers 8 256k;",
     "proxy_buffer_size 16k;",
     "proxy_busy_buffers_size 512k;",
+    "client_body_buffer_size 256k;",
 )
 
 # The same for a proxy that writes to a cache: of the sizes tried, these cost least.
@@ -127,6 +128,9 @@ def proxy_config(
             'add_header Via "1.1 nginx" always;',
             # Spilling to disk would be work that no other proxy here does.
             "proxy_max_temp_file_size 0;",
+            # Bodies of requests go on as they come, and may have any size.
+            "proxy_request_buffering off;",
+            "client_max_body_size 0;",
             *more,
             "}",
             "}",

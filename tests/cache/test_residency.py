@@ -159,3 +159,27 @@ def test_what_cannot_be_mapped_is_told() -> None:
 def test_pages_that_are_not_ours_are_an_error() -> None:
     with pytest.raises(OSError, match="which pages"):
         pages.resident(0x1000, 0x2000)
+
+
+def test_what_was_seen_in_memory_is_believed_to_be_there_for_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extent = cold(tmp_path)
+    # Pages that are mapped are not dropped.
+    monkeypatch.setattr(pages, "populate", lambda address, length: False)
+    assert not extent.at_hand(SLICE, SLICE + 100, 10.0)
+    extent.load(SLICE, 2 * SLICE)
+    assert extent.at_hand(SLICE, SLICE + 100, 10.0)
+    drop(path_of(tmp_path))
+    assert not extent.resident(SLICE, 2 * SLICE)
+    assert extent.at_hand(SLICE, SLICE + 100, 10.9)
+    assert not extent.at_hand(SLICE - 1, SLICE + 100, 10.9)
+    assert not extent.at_hand(SLICE, SLICE + 100, 11.1)
+
+
+def test_a_slice_of_which_a_part_is_in_memory_is_not_remembered(tmp_path: Path) -> None:
+    extent = cold(tmp_path)
+    extent.load(0, 4096)
+    assert extent.at_hand(0, 4096, 10.0)
+    assert not extent.at_hand(3 * SLICE, 4 * SLICE, 10.0)
+    assert not extent.at_hand(0, 4 * SLICE, 10.0)

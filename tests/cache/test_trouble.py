@@ -61,8 +61,7 @@ async def test_a_file_where_the_directory_should_be(
     in_the_way(directory)
     async with running(directory) as cache:
         assert cache.problem == (
-            f"CACHE_DIR cannot be used: {directory}/extents is not a directory; set it to another"
-            " path"
+            f"CACHE_DIR cannot be used: {directory} is not a directory; set it to another path"
         )
         assert (cache.leases, cache.state, cache.used) == (None, None, 0)
         assert await cache.find("anything") == []

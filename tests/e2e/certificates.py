@@ -1,4 +1,4 @@
-"""Certificates for origins with TLS, made by openssl."""
+"""Certificates for servers with TLS, made by openssl."""
 
 import ssl
 from dataclasses import dataclass
@@ -30,11 +30,18 @@ class Authority:
 
     def server(self, name: str, subject: str, days: int = 2) -> ssl.SSLContext:
         """A context for a server with a certificate for `subject`, such as `IP:127.0.0.1`."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.files(name, subject, days))
+        return context
+
+    def files(
+        self, name: str, subject: str, days: int = 2, new_key: tuple[str, ...] | None = None
+    ) -> tuple[Path, Path]:
+        """The files of a certificate for `subject` and of its key; `new_key`: openssl's options."""
         key, request, certificate = f"{name}.key", f"{name}.csr", f"{name}.pem"
         subject_name = ("-subj", f"/CN={name}", "-addext", f"subjectAltName={subject}")
-        _openssl(
-            "req", *_NEW_KEY, *subject_name, "-keyout", key, "-out", request, at=self.directory
-        )
+        options = _NEW_KEY if new_key is None else new_key
+        _openssl("req", *options, *subject_name, "-keyout", key, "-out", request, at=self.directory)
         signer = (
             "-CA",
             "ca.pem",
@@ -46,9 +53,7 @@ class Authority:
         )
         life = ("-days", str(days), "-in", request, "-out", certificate)
         _openssl("x509", "-req", *signer, *life, at=self.directory)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.directory / certificate, self.directory / key)
-        return context
+        return self.directory / certificate, self.directory / key
 
 
 _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")

@@ -14,13 +14,17 @@ from tests.e2e.programs import PATIENCE, require, run
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A response: `fields` in the order and the case of the wire; `body` without framing."""
+    """A response: `fields` in the order and the case of the wire; `body` without framing.
+
+    `interim` are the responses of 1xx that came before it.
+    """
 
     version: str
     status: int
     reason: str
     fields: tuple[tuple[str, str], ...]
     body: bytes
+    interim: tuple["Reply", ...] = ()
 
     def all(self, name: str) -> list[str]:
         """The values of each field line of a name."""
@@ -52,14 +56,19 @@ class Connection:
     """A connection of a client that says what is on the wire, and reads one reply after another.
 
     `receive_buffer` is SO_RCVBUF in bytes: a small one makes the sender feel how slowly is read.
+    `source` is the client's own address, any of 127.0.0.0/8.
     """
 
-    def __init__(self, port: int, receive_buffer: int | None = None) -> None:
+    def __init__(
+        self, port: int, receive_buffer: int | None = None, source: str | None = None
+    ) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(PATIENCE)
         try:
+            if source is not None:
+                self.socket.bind((source, 0))
             self.socket.connect(("127.0.0.1", port))
         except OSError:
             self.socket.close()
@@ -143,7 +152,9 @@ class Connection:
 
     def read_reply(self, method: str = "GET") -> Reply:
         """Read a whole response, its body by its framing (RFC 9112 section 6.3)."""
-        reply = self.read_head()
+        interim: tuple[Reply, ...] = ()
+        while (reply := self.read_head()).status < 200 and reply.status != 101:
+            interim += (reply,)
         if method == "HEAD" or reply.status in (204, 304):
             body = b""
         elif reply.get("Transfer-Encoding") is not None:
@@ -158,7 +169,7 @@ class Connection:
         else:
             assert reply.get("Connection") != "keep-alive"
             body = self.read_all()
-        return replace(reply, body=body)
+        return replace(reply, body=body, interim=interim)
 
     def read_chunk(self) -> bytes:
         """Read one chunk's bytes; none after the last chunk, which has to be well formed."""

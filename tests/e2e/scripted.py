@@ -37,12 +37,23 @@ class Request:
 
 
 class Peer:
-    """The origin's end of a connection, for a script to play with."""
+    """The origin's end of a connection, for a script to play with.
 
-    def __init__(self, sock: socket.socket, request: Request) -> None:
+    `held` has come and was not read by the script: it belongs to the next request in the end.
+    """
+
+    def __init__(self, sock: socket.socket, request: Request, held: bytes = b"") -> None:
         self.request = request
         self.socket = sock
+        self.held = held
         self.kept = True
+
+    def receive(self) -> bytes:
+        """Some bytes behind the request's head; none at the end of what the other end sends."""
+        if self.held:
+            held, self.held = self.held, b""
+            return held
+        return self.socket.recv(262144)
 
     def send(self, data: bytes) -> None:
         """Send bytes as they are."""
@@ -131,9 +142,13 @@ def serves(content: bytes, *lines: str, ranges: bool = True) -> Script:
 
 
 class ScriptedOrigin:
-    """Serves scripts by path, each connection in a thread of its own; records the requests."""
+    """Serves scripts by path, each connection in a thread of its own; records the requests.
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    `otherwise` is played for paths that have no script; without it they are not found.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None, otherwise: Script | None = None) -> None:
+        self._otherwise = otherwise or says(answer("404 Not Found", b""))
         self.requests: list[Request] = []
         self.errors: list[Exception] = []
         self._tls = tls
@@ -218,15 +233,14 @@ class ScriptedOrigin:
                         return
                     held += piece
                 data, held = held.split(b"\r\n\r\n", 1)
-                peer = Peer(sock, parse_request(data + b"\r\n\r\n", number))
+                peer = Peer(sock, parse_request(data + b"\r\n\r\n", number), held)
                 self.requests.append(peer.request)
-                script = self._scripts.get(peer.request.target.partition("?")[0])
-                if script is None:
-                    peer.send(answer("404 Not Found", b""))
-                    continue
+                path = peer.request.target.partition("?")[0]
+                script = self._scripts.get(path, self._otherwise)
                 script(peer)
                 if not peer.kept:
                     return
+                held = peer.held
         finally:
             self._open.discard(sock)
 

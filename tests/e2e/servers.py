@@ -102,8 +102,9 @@ class Proxy(Program):
 
     def wait_started(self) -> "Proxy":
         """Wait for the line that says where it listens."""
-        self.port = int(self.wait_line(r"^aprp \S+ on http://\S*:(\d+)/ for ")[1])
-        self.url = f"http://127.0.0.1:{self.port}"
+        line = self.wait_line(r"^aprp \S+ on (https?)://\S*:(\d+)/ for ")
+        self.port = int(line[2])
+        self.url = f"{line[1]}://127.0.0.1:{self.port}"
         return self
 
     def __enter__(self) -> "Proxy":

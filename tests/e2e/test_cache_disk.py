@@ -17,6 +17,7 @@ from tests.e2e.caching import (
     get_whole,
     in_threads,
 )
+from tests.e2e.clients import fetch
 from tests.e2e.fault_origin import FaultOrigin
 from tests.e2e.servers import Proxy, StartProxy
 
@@ -71,6 +72,7 @@ def test_a_directory_that_cannot_be_made(source: FaultOrigin, start_proxy: Start
     assert told is not None and "/sys/aprp-cache" in told
     assert "/sys/aprp-cache" in proxy.log()
     assert "Not storing" in proxy.get("/stats?format=html").body.decode()
+    assert fetch(proxy.url, "/film.mp4", "PURGE").status == 503
 
 
 def test_a_disk_that_is_full(source: FaultOrigin, tmp_path: Path, start_proxy: StartProxy) -> None:

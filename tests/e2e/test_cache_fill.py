@@ -264,3 +264,20 @@ def test_the_counters_of_the_cache(source: FaultOrigin, start_proxy: StartProxy)
     assert told["hit_ratio"] == pytest.approx(7 * SLICE / given, abs=0.0001)
     assert 4 * SLICE <= told["used"]["bytes"] <= 4 * SLICE + MIB
     assert told["used"]["bytes"] <= told["size"]["bytes"]
+
+
+def test_several_stored_ranges_are_a_hit_whatever_lies_between(
+    source: FaultOrigin, cached_proxy: Proxy
+) -> None:
+    file = source.add(12 * SLICE)
+    get_range(cached_proxy, file, 0, SLICE)
+    get_range(cached_proxy, file, 10 * SLICE, 11 * SLICE)
+    several = f"bytes=5-9,{10 * SLICE + 5}-{10 * SLICE + 9}"
+    for wish in ({}, {"Cache-Control": "only-if-cached"}):
+        reply = cached_proxy.get(file.path, Range=several, **wish)
+        assert reply.status == 206
+        assert "hit" in cache_status(reply)
+    apart = f"bytes=5-9,{5 * SLICE}-{5 * SLICE + 9}"
+    refused = cached_proxy.get(file.path, Range=apart, **{"Cache-Control": "only-if-cached"})
+    assert refused.status == 504
+    assert "fwd" in cache_status(cached_proxy.get(file.path, Range=apart))

@@ -158,6 +158,45 @@ def test_the_next_origin_goes_on_where_one_broke_off(
         assert mirror.requests[0].get("If-Range") == '"v1"'
 
 
+def test_the_next_origin_is_asked_after_all_retries(
+    source: FaultOrigin, other: FaultOrigin, start_proxy: StartProxy
+) -> None:
+    flags = ("--retries", "3", "--retry-backoff", "1ms", "--parallel-fetches", "1")
+    flags += ("--read-ahead", str(2 * SLICE))
+    proxy = start_proxy("--upstream", f"{source.url},{other.url}", *flags, cache=True)
+    # One that is well again within RETRIES is asked alone: the next may not even have the file.
+    file = source.add(SIZE)
+    file.plans.extend([Plan(cut=PLACE), Plan(status="503 Busy"), Plan(hang_up=True)])
+    get_whole(proxy, file)
+    assert not file.plans
+    # One that is not is given up for this file, with all fetches that follow.
+    file = source.add(SIZE)
+    file.plans.append(Plan(cut=SLICE + 5))
+    file.always = Plan(status="503 Busy")
+    mirror = other.add(SIZE, path=file.path)
+    get_range(proxy, file, 0, 2 * SLICE)
+    get_range(proxy, file, 4 * SLICE, SIZE)
+    assert len(file.served) == 1 + 3
+    assert proxy.stats()["origins"]["failovers"] == 1
+    assert mirror.requests[0].get("If-Range") == '"v1"'
+    # Where that breaks off as well, the first has another chance.
+    file = source.add(SIZE)
+    file.plans.extend([Plan(cut=SLICE + 5), *[Plan(status="503 Busy")] * 3])
+    mirror = other.add(SIZE, path=file.path)
+    mirror.plans.append(Plan(cut=SLICE))
+    mirror.always = Plan(status="503 Busy")
+    get_whole(proxy, file)
+    assert len(mirror.served) == 1 + 3
+    # Where all break off, there is an end.
+    file = source.add(SIZE)
+    get_range(proxy, file, 0, SLICE)
+    mirror = other.add(SIZE, path=file.path)
+    file.always = mirror.always = Plan(status="503 Busy")
+    missing = proxy.get(file.path, Range=f"bytes={4 * SLICE}-{5 * SLICE}")
+    assert missing.status == 502
+    assert (len(file.served), len(mirror.served)) == (1 + 4, 4)
+
+
 def test_an_origin_that_goes_down_in_the_middle(
     other: FaultOrigin, source: FaultOrigin, start_proxy: StartProxy
 ) -> None:

@@ -188,10 +188,11 @@ def test_an_answer_before_the_answer_is_not_kept(origin: ScriptedOrigin, proxy: 
     # RFC 9110 section 15.2: a response of 1xx is no answer, and its fields are its own.
     hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nX-Early: 1\r\n\r\n"
     path = origin.plays(says(hints + answer("200 OK", BODY, "Cache-Control: max-age=60")))
-    for _ in range(2):
+    for hinted in (True, False):
         reply = proxy.get(path)
         assert (reply.status, reply.body) == (200, BODY)
         assert reply.get("X-Early") is None and reply.get("Link") is None
+        assert [early.get("X-Early") for early in reply.interim] == (["1"] if hinted else [])
     assert len(origin.asked(path)) == 1
 
 

@@ -112,7 +112,7 @@ def test_fields_of_the_answer(origin: ScriptedOrigin, scripted_proxy: Proxy) -> 
     with Connection(scripted_proxy.port) as connection:
         connection.ask(path)
         reply = connection.read_reply()
-    names = {"date", "content-length", "via", "accept-ranges"}
+    names = {"date", "content-length", "via", "accept-ranges", "x-request-id"}
     assert [pair for pair in reply.fields if pair[0].lower() not in names] == END_TO_END
     assert reply.get("Via") == "1.1 aprp"
     assert reply.get("Accept-Ranges") == "bytes"
@@ -165,6 +165,7 @@ def test_fields_of_the_request(origin: ScriptedOrigin, scripted_proxy: Proxy) ->
         ("X-Forwarded-Proto", "https"),
         ("X-Forwarded-Host", "forged.example"),
         ("forwarded", "for=203.0.113.7"),
+        ("x-request-id", "job-17"),
     ]
     with Connection(scripted_proxy.port) as connection:
         lines = [f"{name}: {value}" for name, value in passed + own + HOP_BY_HOP]
@@ -179,6 +180,7 @@ def test_fields_of_the_request(origin: ScriptedOrigin, scripted_proxy: Proxy) ->
         ("X-Forwarded-For", "127.0.0.1"),
         ("X-Forwarded-Host", "media.example"),
         ("X-Forwarded-Proto", "http"),
+        ("X-Request-ID", "job-17"),
     ]
 
 
@@ -189,7 +191,7 @@ def test_nothing_is_added_that_the_client_did_not_say(
     scripted_proxy.get(path)
     names = {name.lower() for name, _ in origin.asked(path)[0].fields}
     added = {"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
-    assert names == {"host"} | added
+    assert names == {"host", "x-request-id"} | added
 
 
 def test_repeated_fields_keep_their_meaning(origin: ScriptedOrigin, scripted_proxy: Proxy) -> None:

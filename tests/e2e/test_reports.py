@@ -184,7 +184,7 @@ def test_a_target_cannot_break_out_of_its_line(
     assert line.isascii() and line.isprintable()
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} INFO \[\d+\] 127\.0\.0\.1 +40\d GET  \S+ range=- "
-        r"sent=\d+ first=(?:-|\d+\.\d{3}) total=\d+\.\d{3} origin=\S+",
+        r"sent=\d+ first=(?:-|\d+\.\d{3}) total=\d+\.\d{3} origin=\S+ id=[0-9a-f]{24}",
         line,
     )
 

@@ -4,6 +4,7 @@ import hashlib
 import queue
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,9 +13,10 @@ from tests.e2e.certificates import Authority
 from tests.e2e.clients import Connection, curl
 from tests.e2e.content import FILM, SIZE, endless
 from tests.e2e.problems import check_problem
-from tests.e2e.programs import PATIENCE
-from tests.e2e.scripted import Peer, ScriptedOrigin, head, serves
+from tests.e2e.programs import PATIENCE, anonymous_memory, socket_buffers
+from tests.e2e.scripted import Peer, ScriptedOrigin, answer, head, serves
 from tests.e2e.servers import StartProxy
+from tests.e2e.uploads import Upload, compare_endless, echoes, endless_pieces, framing, message
 
 HALF = SIZE // 2
 StartOrigin = Callable[[str, str], ScriptedOrigin]
@@ -145,3 +147,32 @@ def test_only_tls_itself_can_say_that_an_unsized_body_is_over(
     assert got.reply.body == FILM[:HALF]
     assert got.exit_code == (0 if in_good_order else 18)
     assert closed.get(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_large_bodies_to_an_origin_that_reads_late(
+    secure: ScriptedOrigin, authority: Authority, start_proxy: StartProxy, chunked: bool
+) -> None:
+    size = 64 << 20
+    go_on = threading.Event()
+
+    def script(peer: Peer) -> None:
+        assert go_on.wait(PATIENCE)
+        compare_endless(peer, size)
+        peer.send(answer("200 OK", b"thanks"))
+
+    path, warm = secure.plays(script), secure.plays(echoes())
+    proxy = start_proxy("--upstream", secure.url, "--upstream-ca", str(authority.file))
+    with Connection(proxy.port) as connection:
+        connection.send(message("POST", warm, FILM))
+        assert connection.read_reply().body == FILM
+        before = anonymous_memory(proxy.pid)
+        connection.ask(path, framing(size, chunked), method="PUT")
+        upload = Upload(connection, endless_pieces(size, chunked))
+        upload.push()
+        assert upload.sent < 2 * socket_buffers()
+        assert anonymous_memory(proxy.pid) - before < 8 << 20
+        go_on.set()
+        upload.finish()
+        assert connection.read_reply().body == b"thanks"
+        assert anonymous_memory(proxy.pid) - before < 8 << 20

@@ -182,21 +182,19 @@ async def test_the_close_callback_is_for_one_request() -> None:
 
 
 @both_loops
-async def test_time_to_send_a_request() -> None:
+async def test_time_without_a_request() -> None:
     async with served() as s:
-        silent, slow, busy = [await s.connect() for _ in range(3)]
-        await s.settled(3)
+        silent, busy = await s.connect(), await s.connect()
+        await s.settled(2)
         s.app.serve = lambda request: None
         await busy.send(GET)
         request = await s.app.arrived.get()
-        s.clock.advance(40)
-        await slow.send_and_be_read(GET[:20])
-        s.clock.advance(19)
+        s.clock.advance(59)
         await turns(5)
-        assert len(s.server.connections) == 3
+        assert len(s.server.connections) == 2
         s.clock.advance(2)
+        # Nothing was asked, and nothing is answered.
         assert await silent.ended()
-        assert await slow.ended()
         s.clock.advance(1000)
         await turns(5)
         assert len(s.server.connections) == 1
@@ -213,18 +211,61 @@ async def test_time_to_send_a_request() -> None:
         assert await busy.ended()
 
 
-@pytest.mark.parametrize("sent", [post("/", b"0123456789")[:-3], post_chunked("/", b"01")[:-5]])
+@pytest.mark.parametrize("before", [0, 1, 59])
+@pytest.mark.parametrize("first", [b"", GET])
 @both_loops
-async def test_time_to_send_a_body(sent: bytes) -> None:
+async def test_time_to_send_a_head(first: bytes, before: float) -> None:
+    # It begins with the first byte, however long that was waited for.
     async with served() as s:
         client = await s.connect()
-        await client.send_and_be_read(sent)
-        s.clock.advance(59)
+        if first:
+            await client.send(first)
+            assert (await client.answer())[0] == 200
+        await s.settled(1)
+        s.clock.advance(before)
+        await client.send_and_be_read(GET[:1])
+        s.clock.advance(15)
+        # What comes in between makes no difference.
+        await client.send_and_be_read(GET[1:20])
+        s.clock.advance(14)
         await turns(5)
-        assert len(s.server.connections) == 1
-        s.clock.advance(60)
+        assert len(s.app.requests) == (1 if first else 0)
+        s.clock.advance(2)
+        assert (await client.answer())[0] == 408
         assert await client.ended()
-        assert s.app.requests == []
+        assert s.app.requests[-1].line.path == "-"
+
+
+@both_loops
+async def test_head_in_time() -> None:
+    async with served() as s:
+        client = await s.connect()
+        for _ in range(5):
+            await client.send_and_be_read(GET[:20])
+            s.clock.advance(29)
+            await client.send(GET[20:])
+            assert (await client.answer())[0] == 200
+
+
+@both_loops
+async def test_time_to_send_a_head_behind_another_request() -> None:
+    # What waits for its turn is not late.
+    async with served() as s:
+        client = await s.connect()
+        s.app.serve = lambda request: None
+        await client.send(GET + GET[:20])
+        request = await s.app.arrived.get()
+        s.clock.advance(1000)
+        request.answer()
+        assert (await client.answer())[0] == 200
+        await turns(3)
+        s.clock.advance(29)
+        await turns(5)
+        assert len(s.app.requests) == 1
+        s.clock.advance(2)
+        refused = await s.app.arrived.get()
+        refused.answer()
+        assert (await client.answer())[0] == 408
 
 
 @both_loops
@@ -247,3 +288,4 @@ async def test_stopping() -> None:
         s.server.close_all()
         assert await busy.ended()
         assert await reading.ended()
+        assert [r.closings for r in s.app.begun] == [0, 1]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from aprp.handlers.errors import PROBLEM_TYPE, Problem, problem_of
+from aprp.sites.guards import Loop
 from aprp.upstream import errors
 from aprp.upstream.errors import OriginFailure
 
@@ -23,6 +24,8 @@ CASES = [
     (errors.BadResponse("both lengths"), 502, "not valid HTTP"),
     (errors.HeadTooLarge("32768 bytes"), 502, "MAX_HEADER_SIZE"),
     (errors.OriginClosed("Connection closed"), 502, "closed the connection"),
+    (errors.Forbidden("10.0.0.1"), 403, "FORWARD_ALLOW"),
+    (Loop("127.0.0.1"), 508, "back to this proxy"),
 ]
 NEVER_TOLD = {
     "TotalTimeout": "the proxy's own requests have no limit on the whole time",
@@ -44,9 +47,14 @@ def test_each_failure_of_an_origin(error: OriginFailure, status: int, words: str
     assert problem.private.startswith(f"{ORIGIN}: {type(error).__name__}: ")
 
 
+# Those that are raised although there are more special ones.
+RAISED = {"Forbidden"}
+
+
 def _leaves(kind: type[OriginFailure]) -> set[str]:
     below = kind.__subclasses__()
-    return set().union(*map(_leaves, below)) if below else {kind.__name__}
+    own = {kind.__name__} if not below or kind.__name__ in RAISED else set()
+    return own.union(*map(_leaves, below))
 
 
 def test_no_failure_is_without_a_case() -> None:
@@ -101,6 +109,12 @@ def test_the_object() -> None:
     assert problem.fields == {"A": "b"}
     assert str(problem) == "No – such."
     assert PROBLEM_TYPE == "application/problem+json"
+
+
+def test_the_object_names_the_request() -> None:
+    told = json.loads(Problem(404, "Nothing.", length=5).body(False, "3f2a"))
+    assert told["request_id"] == "3f2a"
+    assert list(told) == ["title", "status", "detail", "length", "request_id"]
 
 
 def test_an_object_without_more() -> None:

@@ -8,9 +8,11 @@ from typing import Any, cast
 
 import pytest
 
+from aprp.front.greeting import Trusted
 from aprp.handlers import purge
 from aprp.handlers.errors import Problem
 from aprp.handlers.exchange import Exchange
+from aprp.semantics.forwarded import client_address
 from aprp.semantics.headers import Fields
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -23,11 +25,11 @@ class Library:
         self.stored = stored
         self.asked: list[tuple[str, str]] = []
 
-    async def purge(self, target: str) -> int:
+    async def purge(self, source: object, target: str) -> int:
         self.asked.append(("target", target))
         return self.stored
 
-    async def purge_prefix(self, target: str) -> int:
+    async def purge_prefix(self, source: object, target: str) -> int:
         self.asked.append(("prefix", target))
         return self.stored
 
@@ -43,17 +45,34 @@ class Asked:
         allow: tuple[str, ...] = LOOPBACK,
         fields: Mapping[str, str] | None = None,
         stored: int | None = 1,
+        trusted: tuple[str, ...] = (),
     ) -> None:
         self.library = None if stored is None else Library(stored)
         self.answers: list[tuple[int, Any, str]] = []
         settings = SimpleNamespace(
             PURGE_ALLOW=allow, RANGE_PATH=True, RANGE_PARAM="range", MAX_RANGES=16
         )
-        self.app = SimpleNamespace(settings=settings, library=self.library)
+        sites = SimpleNamespace(below=self.below)
+        is_trusted = Trusted(trusted)
+        self.app = SimpleNamespace(
+            settings=settings, library=self.library, sites=sites, is_trusted=is_trusted
+        )
         self.resource = resource
         self.method = "PURGE"
-        self.client = client
+        self.peer = client
+        self.site = SimpleNamespace(
+            source=None,
+            named=True,
+            target=lambda path: path,
+            origins=SimpleNamespace(origins=[SimpleNamespace(base_path="")]),
+        )
         self.headers = Fields((fields or {}).items())
+        self.client = client_address(client, self.headers.get, is_trusted)
+        # Routes by the prefix that they lie below, and the beginnings of their targets.
+        self.routes: dict[str, list[tuple[None, str]]] = {}
+
+    def below(self, host: str | None, prefix: str) -> list[tuple[None, str]]:
+        return self.routes.get(prefix, [])
 
     def respond(self, status: int, body: bytes, content_type: str, fields: Any) -> None:
         assert ("Cache-Control", "no-store") in fields
@@ -109,6 +128,24 @@ def test_prefixes(resource: str, removed: tuple[str, str]) -> None:
     asked.serve()
     assert asked.library is not None
     assert asked.library.asked == [removed]
+
+
+def test_a_prefix_has_routes_below_it() -> None:
+    asked = Asked("/*", stored=2)
+    asked.routes = {"/": [(None, "/m/"), (None, "/")]}
+    asked.serve()
+    assert asked.library is not None
+    assert asked.library.asked == [("prefix", "/"), ("prefix", "/m/"), ("prefix", "/")]
+    assert asked.answers == [(200, {"purged": 6}, "application/json")]
+
+
+def test_routes_are_not_another_hosts() -> None:
+    asked = Asked("/*")
+    asked.routes = {"/": [(None, "/m/")]}
+    asked.site.named = False
+    asked.serve()
+    assert asked.library is not None
+    assert asked.library.asked == [("prefix", "/")]
 
 
 @pytest.mark.parametrize("stored", [0, None])
@@ -171,3 +208,42 @@ def test_who_may(
         assert "PURGE_ALLOW" in problem.private
         assert asked.library is not None
         assert asked.library.asked == []
+
+
+@pytest.mark.parametrize(
+    ("peer", "fields", "allowed"),
+    [
+        # It asks for itself, or for another of its kind.
+        ("10.0.0.1", {}, False),
+        ("10.0.0.1", {"X-Forwarded-For": "10.0.0.2"}, False),
+        ("10.0.0.1", {"X-Forwarded-For": "192.0.2.1"}, True),
+        ("10.0.0.1", {"Forwarded": "for=192.0.2.1"}, True),
+        ("10.0.0.1", {"X-Forwarded-For": "192.0.2.1, 10.0.0.2"}, True),
+        ("10.0.0.1", {"X-Forwarded-For": "203.0.113.9"}, False),
+        # What stands before the client, it wrote itself.
+        ("10.0.0.1", {"X-Forwarded-For": "192.0.2.1, 203.0.113.9"}, False),
+        ("10.0.0.1", {"X-Forwarded-For": "192.0.2.1, 203.0.113.9, 10.0.0.2"}, False),
+        ("10.0.0.1", {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=192.0.2.1"}, False),
+        ("10.0.0.1", {"X-Forwarded-For": "192.0.2.1", "Forwarded": "for=203.0.113.9"}, False),
+        ("10.0.0.1", {"X-Forwarded-For": "unknown"}, False),
+        ("10.0.0.1", {"X-Forwarded-For": "192.0.2.1, unknown"}, False),
+        # Who is not trusted is not believed, but held to what it says.
+        ("192.0.2.1", {"X-Forwarded-For": "203.0.113.9"}, False),
+        ("203.0.113.9", {"X-Forwarded-For": "192.0.2.1"}, False),
+    ],
+)
+def test_who_may_through_trusted_proxies(peer: str, fields: dict[str, str], allowed: bool) -> None:
+    asked = Asked(
+        client=peer, allow=("192.0.2.0/24",), fields=fields, trusted=("10.0.0.0/24", "10.0.1.0/24")
+    )
+    if allowed:
+        asked.serve()
+        assert [status for status, _, _ in asked.answers] == [200]
+    else:
+        assert asked.refusal().status == 403
+
+
+def test_the_client_of_a_trusted_proxy_that_is_allowed_itself() -> None:
+    # Both proxies are on this machine, whose addresses may purge.
+    fields = {"X-Forwarded-For": "203.0.113.9, 127.0.0.1"}
+    assert Asked(fields=fields, trusted=LOOPBACK).refusal().status == 403

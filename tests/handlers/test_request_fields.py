@@ -6,20 +6,29 @@ from typing import Any, cast
 import pytest
 
 from aprp.handlers.exchange import Exchange
-from aprp.handlers.media import request_fields
+from aprp.handlers.fields import for_media
 from aprp.semantics.headers import Fields, Pair
+
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def passed_on(*pairs: Pair) -> dict[str, str]:
     """What is passed on, less the fields that the proxy itself sets."""
     app = SimpleNamespace(
         settings=SimpleNamespace(VIA_NAME="proxy"),
-        forwarded=lambda client, scheme, host, incoming: {"Forwarded": f"for={client}"},
+        forwarded=lambda exchange: {"Forwarded": f"for={exchange.peer}"},
     )
+    site = SimpleNamespace(named=False, fields=(), host=None)
     exchange: Any = SimpleNamespace(
-        headers=Fields(pairs), app=app, version="HTTP/1.1", client="1.2.3.4", scheme="http"
+        headers=Fields(pairs),
+        app=app,
+        version="HTTP/1.1",
+        peer="1.2.3.4",
+        site=site,
+        request_id="3f2a",
     )
-    fields = request_fields(cast(Exchange, exchange))
+    fields = for_media(cast(Exchange, exchange))
+    assert fields.pop("X-Request-ID") == "3f2a"
     assert fields.pop("Via").endswith("1.1 proxy")
     assert fields.pop("Forwarded") == "for=1.2.3.4"
     return fields
@@ -58,6 +67,7 @@ def passed_on(*pairs: Pair) -> dict[str, str]:
                 *(("host", "a"), ("RANGE", "bytes=0-1"), ("if-range", '"a"'), ("via", "1.0 b")),
                 *(("content-length", "0"), ("expect", "100-continue"), ("forwarded", "for=c")),
                 *(("x-forwarded-FOR", "c"), ("x-forwarded-proto", "c"), ("X-FORWARDED-HOST", "c")),
+                *(("x-request-id", "a"), ("X-REQUEST-ID", "b")),
             ],
             {},
             id="what the proxy sets itself",
@@ -70,6 +80,21 @@ def passed_on(*pairs: Pair) -> dict[str, str]:
             ],
             {},
             id="9110 7.6.1 what is for the proxy alone",
+        ),
+        pytest.param(
+            [("TraceParent", PARENT), ("tracestate", "a=1"), ("Tracestate", "b=2")],
+            {"TraceParent": PARENT, "tracestate": "a=1, b=2"},
+            id="Trace Context 3.4 unchanged",
+        ),
+        pytest.param(
+            [("traceparent", PARENT + "0"), ("tracestate", "a=1"), ("X-Own", "a")],
+            {"X-Own": "a"},
+            id="Trace Context 3.3 malformed",
+        ),
+        pytest.param(
+            [("traceparent", PARENT), ("Connection", "traceparent"), ("tracestate", "a=1")],
+            {},
+            id="9110 7.6.1 a trace that is for the proxy alone",
         ),
     ],
 )

@@ -201,6 +201,11 @@ def test_discarding(size: int, aborted: list[int]) -> None:
     assert sink.body == b""
 
 
+def test_a_body_that_nobody_wants_may_break_off() -> None:
+    broken = Reply(416, {"Content-Length": "9"}, [b"none"], OriginClosed("gone"))
+    asyncio.run(fail(RangeNotSatisfiable, asks("5-"), broken))
+
+
 def test_a_body_of_unknown_length_is_not_read_to_be_dropped() -> None:
     reply = Reply(416, {}, [b"none"])
     _, script = asyncio.run(fail(RangeNotSatisfiable, asks("5-"), reply))

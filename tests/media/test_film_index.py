@@ -1,8 +1,8 @@
-"""The index of a film, fetched before anybody seeks; and the request as the library takes it."""
+"""The index of a film, fetched before anybody seeks."""
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,14 +11,11 @@ from typing import Any
 import pytest
 
 from aprp.cache.cache import Cache
-from aprp.media.context import Context, Link, Tuning
+from aprp.media.context import Context, Link, Marked, Tuning
 from aprp.media.index import fetch_index, worth_seeking
 from aprp.media.plan import Grid
-from aprp.media.request import Request
 from aprp.media.tally import Tallies
 from aprp.media.version import Version
-from aprp.semantics.answer import Asked
-from aprp.semantics.conditions import Conditions
 from aprp.semantics.headers import Fields
 from aprp.semantics.ranges import Span, parse_header
 from aprp.stats.counters import Count, Counters
@@ -30,6 +27,7 @@ from aprp.upstream.receiver import Placer
 from tests.cache.stores import SLICE, make_entry, running, store_extent, until
 from tests.loops import both_loops
 from tests.media.scripted import ORIGIN
+from tests.media.sources import site_of
 from tests.semantics.boxes import (
     CLUSTER,
     CUES,
@@ -65,6 +63,7 @@ class Source:
     fails: Callable[[int], Exception | None] = lambda number: None
     status: int = 206
     asked: list[Span] = field(default_factory=list)
+    marks: list[str | None] = field(default_factory=list)
     sent: int = 0
 
     def __call__(self, reader: Reader) -> Ask:
@@ -87,6 +86,9 @@ class _Ask:
     def abort(self) -> None:
         self._over.set()
 
+    def has_others(self, avoid: Collection[Origin]) -> bool:
+        return ORIGIN not in avoid
+
     async def send(
         self,
         method: str,
@@ -94,7 +96,7 @@ class _Ask:
         fields: Mapping[str, str],
         *,
         expects_placement: bool = False,
-        avoid: Origin | None = None,
+        avoid: Collection[Origin] = (),
     ) -> None:
         source = self._source
         asked = parse_header(fields["Range"])
@@ -103,6 +105,7 @@ class _Ask:
         span = spec.select(len(source.data))
         assert span is not None, "nothing beyond the end is asked for"
         source.asked.append(span)
+        source.marks.append(fields.get("X-Request-ID"))
         error = source.fails(len(source.asked))
         await asyncio.sleep(0)
         if error is not None:
@@ -169,7 +172,6 @@ async def stored(
     async with running(directory, counters=counters) as cache:
         context = Context(
             cache,
-            source,
             counters,
             Tuning(read_ahead, 1, 1, 0.0, False),
             Grid(SLICE),
@@ -182,8 +184,9 @@ async def stored(
             **{"length": len(source.data), "target": target, "fields": fields, **values}
         )
         await cache.add(entry)
+        site = site_of(source)
         try:
-            yield Stored(cache, Version(context, entry, Link(target, {})), source, counters)
+            yield Stored(cache, Version(context, entry, Link(site, target, {})), source, counters)
         finally:
             await context.close()
 
@@ -274,6 +277,16 @@ async def test_it_is_sought_once(tmp_path: Path) -> None:
         film_of.version.touched()
         await film_of.quiet()
         assert len(film_of.source.asked) == asked
+
+
+@both_loops
+async def test_it_is_sought_in_the_name_of_the_request_that_touched_it(tmp_path: Path) -> None:
+    async with stored(tmp_path, Source(film())) as film_of:
+        film_of.version.touched(Marked({"X-Request-ID": "first"}))
+        film_of.version.touched(Marked({"X-Request-ID": "second"}))
+        await film_of.quiet()
+        assert len(film_of.source.marks) > 1
+        assert set(film_of.source.marks) == {"first"}
 
 
 # Where it cannot be had, nobody hears of it: whoever reads the film will
@@ -395,47 +408,3 @@ async def test_which_files_are_worth_it(
         film_of.version.touched()
         await film_of.quiet()
         assert (film_of.source.asked != []) == worth
-
-
-# A request
-
-
-def request(fields: dict[str, str], made: list[int]) -> Request:
-    def make_fields() -> Mapping[str, str]:
-        made.append(1)
-        return {"Accept": "*/*"}
-
-    conditions = Conditions.from_headers(fields.get)
-    asked = Asked("GET", parse_header("bytes=5-9"), '"a"', conditions)
-    return Request(asked, "/film.mp4?a", "key", Fields(fields.items()).get, make_fields)
-
-
-def test_the_fields_for_an_origin_are_made_once_and_only_if_wanted() -> None:
-    made: list[int] = []
-    asked = request({"Cache-Control": "no-cache"}, made)
-    assert asked.directives.no_cache
-    assert made == []
-    assert asked.fields == asked.fields == {"Accept": "*/*"}
-    assert made == [1]
-
-
-def test_the_directives_are_those_of_the_request() -> None:
-    """RFC 9111 section 5.2.1."""
-    directives = request({"Cache-Control": "only-if-cached, max-age=5"}, []).directives
-    assert directives.only_if_cached
-    assert directives.max_age == 5
-    assert not directives.no_store
-    assert not request({}, []).directives.no_store
-
-
-def test_the_same_request_of_the_whole() -> None:
-    one = request({"If-None-Match": '"b"', "Cache-Control": "no-store"}, [])
-    whole = one.of_whole()
-    assert whole.asked == Asked("GET", None, None, None)
-    assert (whole.target, whole.key) == ("/film.mp4?a", "key")
-    assert whole.get("cache-control") == "no-store"
-    assert whole.directives.no_store
-    assert whole.fields == {"Accept": "*/*"}
-    # The first one is what it was.
-    assert one.asked.ranges == parse_header("bytes=5-9")
-    assert one.asked.if_range == '"a"'

@@ -18,7 +18,6 @@ from aprp.media.keeping import Keeping
 from aprp.media.plan import Grid
 from aprp.media.tally import Tallies
 from aprp.stats.counters import Count, Counters
-from aprp.upstream.asking import Ask, Reader
 from tests.cache.bytes_of import content
 from tests.cache.stores import SLICE, disk_use, make_entry, running
 from tests.loops import both_loops, turns
@@ -62,10 +61,6 @@ class Kept:
         return data
 
 
-def no_ask(reader: Reader) -> Ask:
-    raise AssertionError("nobody is asked")
-
-
 @asynccontextmanager
 async def keeping(
     directory: Path, *, combinable: bool = True, most: int = PLENTY, **options: Any
@@ -75,7 +70,6 @@ async def keeping(
     async with running(directory, counters=counters, **options) as cache:
         context = Context(
             cache,
-            no_ask,
             counters,
             Tuning(4 * SLICE, 1, 0, 0.0, False),
             Grid(SLICE),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aprp.semantics.accept import quality
+from aprp.semantics.accept import quality, ranked
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,24 @@ def test_weights(accept: str, html: float, json: float) -> None:
 @given(st.text(alphabet="text/hml*;q=01.,- "))
 def test_any_field_has_a_weight(accept: str) -> None:
     assert 0.0 <= quality(accept, "text", "html") <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("accept", "members"),
+    [
+        ("", []),
+        (" , ,", []),
+        ("a/b", ["a/b"]),
+        ("a/b;q=0", []),
+        ("a/b;q=0.2, c/d;v=1;q=0.5 ,e/f", ["e/f", "c/d;v=1;q=0.5", "a/b;q=0.2"]),
+        # Of equal weight: as they stand.
+        ("a/b, c/d;q=1, e/f;q=1.0", ["a/b", "c/d;q=1", "e/f;q=1.0"]),
+    ],
+)
+def test_members_by_weight(accept: str, members: list[str]) -> None:
+    assert ranked(accept) == members
+
+
+@given(st.text())
+def test_any_text_is_ranked(accept: str) -> None:
+    assert len(ranked(accept)) <= accept.count(",") + 1

@@ -234,6 +234,12 @@ def test_ranges(asked: Asked, origin: Origin, expected: Answer) -> None:
         pytest.param(asks("5-9"), part("5-9/9"), "no valid", id="14.4 beyond the length"),
         pytest.param(asks("5-9"), part("5-9/1000", 4), "Content-Length 4", id="8.6 too short"),
         pytest.param(asks("5-9"), part("5-9/1000", 1000), "Content-Length 1000", id="8.6 too long"),
+        pytest.param(
+            asks("5-9"),
+            part("5-9/1000").with_(Content_Encoding="gzip"),
+            "content coding 'gzip'",
+            id="12.5.3 a coding although identity was asked for",
+        ),
         pytest.param(asks("5-9"), part("6-9/1000"), "was asked for", id="begins too late"),
         pytest.param(asks("5-9"), part("0-4/1000"), "was asked for", id="ends before it"),
         pytest.param(asks("5-9"), part("10-20/1000"), "was asked for", id="begins after it"),

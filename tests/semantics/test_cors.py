@@ -6,7 +6,10 @@ from aprp.semantics.cors import decorate, is_cors_field, is_preflight, preflight
 
 PLAYER = "https://player.example"
 OTHER = "https://other.example"
-EXPOSED = ("Access-Control-Expose-Headers", "Content-Range, Content-Length, Accept-Ranges, ETag")
+EXPOSED = (
+    "Access-Control-Expose-Headers",
+    "Content-Range, Content-Length, Accept-Ranges, ETag, X-Request-ID",
+)
 VARY = ("Vary", "Origin")
 
 

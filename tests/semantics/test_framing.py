@@ -182,6 +182,10 @@ BAD = [
     pytest.param(b"0\r\n\n", id="7.1.2 bare line feed as the last line"),
     pytest.param(b"0\r\n\nGET / HTTP/1.1\r\n\r\n", id="7.1.2 a message in the trailers"),
     pytest.param(b"0\r\nA: b\n\r\n", id="7.1.2 bare line feed after a trailer"),
+    *[
+        pytest.param(b"0\r\n" + line + b"\r\n\r\n", id=f"7.1.2 trailer {line!r}")
+        for line in (b"A: b\rC: d", b"A: \0", b"A", b": b", b"A : b", b"A: b\r\n c", b"GET / X")
+    ],
 ]
 
 
@@ -200,6 +204,35 @@ def test_a_line_that_does_not_end_is_refused_in_bounds(start: bytes) -> None:
     with pytest.raises(FramingError):
         for _ in range(MAX_LINE + 64):
             walk(decoder, b"1")
+
+
+def test_a_line_is_too_long_wherever_it_is_cut() -> None:
+    fits = b"0;" + b"x" * (MAX_LINE - 4) + b"\r\n"
+    for size in (1, 64, 1000, 2 * MAX_LINE):
+
+        def walked(line: bytes, size: int = size) -> object:
+            return decode(*(line[at : at + size] for at in range(0, len(line), size)), b"\r\n")
+
+        assert walked(fits) == (b"", b"", True)
+        with pytest.raises(FramingError, match="line too long"):
+            walked(b"0;x" + fits[2:])
+
+
+@pytest.mark.parametrize("most", [0, 1, 100])
+@pytest.mark.parametrize("size", [1, 7, 5000])
+def test_extensions_are_refused_in_bounds(most: int, size: int) -> None:
+    # RFC 9112 section 7.1.1: a server ought to limit their total length.
+    def walks(message: bytes) -> bool:
+        decoder = ChunkedDecoder(most)
+        for at in range(0, len(message), size):
+            walk(decoder, message[at : at + size])
+        return decoder.finished
+
+    one, last = b"1 ;\r\na\r\n", b"0\r\n\r\n"
+    fits = one * (most // 2) + b"1;\r\na\r\n" * (most % 2)
+    assert walks(fits + last)
+    with pytest.raises(FramingError, match="extensions"):
+        walks(fits + b"0;\r\n\r\n")
 
 
 def test_trailers_are_refused_in_bounds() -> None:

@@ -4,9 +4,23 @@ import re
 from pathlib import Path
 
 from settings import base, reference
-from settings.declare import options
+from settings.declare import groups, options
 
 ROOT = Path(__file__).resolve().parents[2]
+GROUPS = (
+    "General",
+    "Origin",
+    "Sites",
+    "Ranges",
+    "Cache",
+    "Clients",
+    "TLS",
+    "Limits",
+    "Rewriting",
+    "Forwarding",
+    "Signed links",
+    "Logging",
+)
 
 
 def test_the_page_in_docs_is_current() -> None:
@@ -41,4 +55,9 @@ def test_every_setting_says_what_it_is_for_in_one_line() -> None:
     for option in options(base.Settings):
         assert option.help
         assert "\n" not in option.help
-        assert option.group in ("General", "Origin", "Ranges", "Cache", "Clients", "Logging")
+        assert option.group in GROUPS
+
+
+def test_the_groups_stand_in_this_order() -> None:
+    assert tuple(groups(options(base.Settings))) == GROUPS
+    assert re.findall(r"^## (.*)$", reference.page(), re.MULTILINE)[-len(GROUPS) :] == list(GROUPS)

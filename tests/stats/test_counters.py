@@ -1,35 +1,17 @@
 """Counters: what each is, sums over real forked workers, gauges of workers that died."""
 
-import os
-from collections.abc import Callable
-
 import pytest
 
 from aprp.stats.counters import Count, Counters
-
-
-def in_worker(work: Callable[[], None]) -> int:
-    """Do the work in a forked child; give its process id."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return pid
-
-
-def ended(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+from tests.stats.forks import ended, in_worker
 
 
 def test_every_count_has_a_gloss_and_a_place() -> None:
     assert [int(count) for count in Count] == list(range(len(Count)))
     assert all(len(count.gloss) > 10 for count in Count)
     assert len({count.gloss for count in Count}) == len(Count)
-    assert [count for count in Count if count.gauge] == [Count.ACTIVE_TRANSFERS]
+    gauges = [Count.ACTIVE_TRANSFERS, Count.TUNNELS_OPEN]
+    assert [count for count in Count if count.gauge] == gauges
 
 
 def test_counts_begin_at_zero_and_do_not_touch_each_other() -> None:

@@ -51,6 +51,10 @@ def counted() -> Counters:
         Count.CACHE_EVICTIONS: 14,
         Count.CACHE_SLICES_STORED: 3105,
         Count.CACHE_SLICES_WRONG: 1,
+        Count.TUNNELS_OPEN: 5,
+        Count.TUNNELS: 1207,
+        Count.TUNNEL_BYTES_UP: 3 * 1024**2,
+        Count.TUNNEL_BYTES_DOWN: 2 * 1024**3,
     }
     assert set(values) == set(Count)
     for count, value in values.items():
@@ -79,7 +83,8 @@ def test_the_document_shows_what_is_told() -> None:
     """The example in docs/stats.md is the report of these counters."""
     example = re.search(r"```json\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     assert example
-    assert json.loads(example[1]) == report(counted(), NOW, figures, version="0.1.0").to_json()
+    told = report(counted(), NOW, figures, target="http://media.example/films/", version="0.1.0")
+    assert json.loads(example[1]) == told.to_json()
 
 
 def test_the_document_names_each_field() -> None:
@@ -233,6 +238,10 @@ def test_the_page_shows_the_counters() -> None:
         ("turns to another origin", ["6"]),
         ("answers too long", ["7"]),
         ("answers refused", ["2"]),
+        ("open", ["5"]),
+        ("opened", ["1,207"]),
+        ("MB up", ["3.00"]),
+        ("MB down", ["2,048.00"]),
     ]
     assert '<data value="5368709632">' in page
     assert "<p>Storing</p>" in page
@@ -274,6 +283,14 @@ def test_hit_ratio(stored: int, given: int, ratio: float) -> None:
     counters.add(Count.BYTES_FROM_CACHE, stored)
     counters.add(Count.BYTES_TO_CLIENTS, given)
     assert told_of_the_cache(counters)["hit_ratio"] == ratio
+
+
+def test_the_target() -> None:
+    assert report(Counters(), 0.0).to_json()["target"] is None
+    assert "<p>Requests go to UPSTREAM</p>" in to_html(report(Counters(), 0.0))
+    switched = report(Counters(), 0.0, target="http://a.example/?<b>")
+    assert switched.to_json()["target"] == "http://a.example/?<b>"
+    assert "<p>Requests go to http://a.example/?&lt;b&gt;</p>" in to_html(switched)
 
 
 def test_the_version_cannot_break_the_page() -> None:

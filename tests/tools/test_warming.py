@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from aprp.flags import UsageError
+from aprp.semantics.signing import take_claim, verify
 from aprp.tools.fetching import Fetched
 from aprp.tools.warming import own_proxy
 from settings.base import Settings
@@ -20,6 +22,7 @@ from tests.peers import closed_port
 from tests.tools.conftest import Done
 from tests.tools.proxies import (
     PATIENCE,
+    Answer,
     Handler,
     Proxy,
     answers,
@@ -30,6 +33,8 @@ from tests.tools.proxies import (
 )
 
 Tool = Callable[..., Done]
+
+KEY = "a key of enough characters"
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,6 +68,35 @@ def test_files_are_fetched_whole(warm: Tool, proxy: Proxy) -> None:
         assert fields.keys() == {"Host", "User-Agent"}
         assert fields["Host"] == f"127.0.0.1:{proxy.server_port}"
         assert fields["User-Agent"].startswith("aprp/")
+
+
+def test_links_are_signed_where_the_proxy_wants_it(
+    call: Tool, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("APRP_SIGNED_URLS", "on")
+    monkeypatch.setenv("APRP_SIGNING_KEY", KEY)
+
+    class Answers(dict[str, Answer]):
+        def __missing__(self, path: str) -> Answer:
+            return answers(200, b"x")
+
+    proxy.answers = Answers()
+    before = time.time()
+    signed = f"{proxy.url}/c?expires=1&a=1&signature=x"
+    done = call("warm", "--proxy", proxy.url, "/a b/0/9", signed, "--jobs", "1")
+    assert (done.code, done.err) == (0, "")
+    # The names are those that were given.
+    assert done.lines[0].startswith("/a b/0/9  1 B  ")
+    assert KEY not in done.out and "signature" not in done.lines[0]
+    rests = []
+    for (_, target, _), path in zip(proxy.asked, ("/a%20b", "/c"), strict=True):
+        rest, claim = take_claim(target.partition("?")[2])
+        assert verify(path, claim, KEY, before) is None
+        # Good for a while, and not for ever.
+        assert verify(path, claim, KEY, before + 60) is None
+        assert verify(path, claim, KEY, before + 86400) is not None
+        rests.append((target.partition("?")[0], rest))
+    assert rests == [("/a%20b/0/9", ""), ("/c", "a=1")]
 
 
 def test_the_same_file_is_fetched_once(warm: Tool, proxy: Proxy) -> None:

@@ -73,6 +73,8 @@ class Recorder:
     """
 
     expects_placement = False
+    upgrade = False
+    sent = True
 
     def __init__(self, method: str = "GET") -> None:
         self.method = method
@@ -94,6 +96,9 @@ class Recorder:
     def on_interim(self, head: ResponseHead) -> None:
         assert not self.over.done() and not self.heads
         self.interim.append(head.status)
+
+    def on_switch(self, head: ResponseHead) -> None:
+        raise AssertionError(head)
 
     def on_head(self, head: ResponseHead, length: int | Delimiter) -> None:
         assert not self.over.done() and not self.heads

@@ -2,18 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tornado.httpclient import HTTPResponse
 
+from aprp.upstream.buffers import TLS_READ
 from aprp.upstream.client import OriginClient, OriginEvents
 from aprp.upstream.connection import OriginConnection
 from aprp.upstream.dial import Endpoint
 from aprp.upstream.head import ResponseHead
+from aprp.upstream.outgoing import RequestBody
 from aprp.upstream.request import OriginRequest
 from tests.loops import turns
-from tests.peers import Server, serving
+from tests.peers import TLS_HOST, Server, client_tls, server_tls, serving
 from tests.upstream.connections import Names, WatchedPool, local
 
 CONNECT, FIRST_BYTE, IDLE = 20.0, 30.0, 40.0
@@ -77,6 +80,7 @@ class Counted(OriginEvents):
 
     def __init__(self) -> None:
         self.connects = self.reuses = self.bytes = 0
+        self.waits: list[float] = []
 
     def connected(self) -> None:
         self.connects += 1
@@ -86,6 +90,9 @@ class Counted(OriginEvents):
 
     def received(self, count: int) -> None:
         self.bytes += count
+
+    def answered(self, seconds: float) -> None:
+        self.waits.append(seconds)
 
 
 class Client(OriginClient):
@@ -117,10 +124,13 @@ class Transfer:
         origin: "Origin",
         method: str = "GET",
         target: str = "/film",
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
         *,
         hold: bool = False,
         idle: float = IDLE,
+        body: RequestBody | None = None,
+        upgrade: bool = False,
+        asterisk: bool = False,
     ) -> None:
         self.heads: list[ResponseHead] = []
         self._body = bytearray()
@@ -131,6 +141,8 @@ class Transfer:
             self.hold = asyncio.get_running_loop().create_future()
         self.at_head: Callable[[], object] = lambda: None
         self.at_body: Callable[[], object] = lambda: None
+        self.interim: list[ResponseHead] = []
+        self.at_interim: Callable[[], object] = lambda: None
         self.request = OriginRequest(
             f"http://origin.example{target}",
             origin.endpoint,
@@ -141,6 +153,10 @@ class Transfer:
             connect_timeout=CONNECT,
             first_byte_timeout=FIRST_BYTE,
             idle_timeout=idle,
+            outgoing=body,
+            on_interim=self._on_interim,
+            upgrade=upgrade,
+            target="*" if asterisk else None,
         )
         self.future = origin.client.fetch(self.request, raise_error=False)
 
@@ -148,6 +164,12 @@ class Transfer:
     def body(self) -> bytes:
         """What was taken so far."""
         return bytes(self._body)
+
+    def _on_interim(self, head: ResponseHead) -> None:
+        assert not self.future.done()
+        assert not self.heads
+        self.interim.append(head)
+        self.at_interim()
 
     def _on_head(self, head: ResponseHead) -> None:
         assert not self.future.done()
@@ -192,13 +214,17 @@ class Transfer:
 class Origin:
     """A client, and the server that it asks."""
 
-    def __init__(self, server: Server, client: Client, clock: Clock, pool: WatchedPool) -> None:
+    def __init__(
+        self, server: Server, client: Client, clock: Clock, pool: WatchedPool, tls: bool
+    ) -> None:
         self.server = server
         self.client = client
         self.clock = clock
         self.pool = pool
         self.events: Counted = client.events  # type: ignore[assignment]
         self.endpoint = Endpoint("origin.example", 80)
+        if tls:
+            self.endpoint = Endpoint(TLS_HOST, 443, client_tls())
 
     async def ask(self, method: str = "GET", **options: Any) -> tuple[Transfer, Any]:
         """Start a fetch on a new connection; gives it and the server's end, the head read."""
@@ -216,10 +242,23 @@ class Origin:
         return peer
 
 
+def open_sockets() -> set[str]:
+    """The sockets of this process; none may be left open, also not by a second descriptor."""
+    found = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        # The one of this listing is gone by now.
+        with contextlib.suppress(FileNotFoundError):
+            found.add(str(descriptor.readlink()))
+    return {name for name in found if name.startswith("socket:")}
+
+
 @contextlib.asynccontextmanager
-async def origin(*, names: Names | None = None, **options: Any) -> AsyncIterator[Origin]:
+async def origin(
+    *, names: Names | None = None, tls: bool = False, **options: Any
+) -> AsyncIterator[Origin]:
     """A server and a client; at the end nothing may be left of what fetches take."""
-    async with serving() as server:
+    before = open_sockets()
+    async with serving(server_tls() if tls else None) as server:
         client = Client(
             force_instance=True,
             resolver=names or local(server.port),
@@ -230,8 +269,10 @@ async def origin(*, names: Names | None = None, **options: Any) -> AsyncIterator
         clock = Clock(client.loop)
         client.loop = clock  # type: ignore[assignment]
         pool = client.buffers = WatchedPool()
+        if tls:
+            pool = client.tls_buffers = WatchedPool(TLS_READ, TLS_READ)
         try:
-            yield Origin(server, client, clock, pool)
+            yield Origin(server, client, clock, pool, tls)
             await turns(5)
             assert client._tasks == set()
             assert client.pool.active == 0
@@ -243,3 +284,5 @@ async def origin(*, names: Names | None = None, **options: Any) -> AsyncIterator
         assert pool.lent == set()
         assert client._connections == set()
         assert client._tasks == set()
+    await turns(20)
+    assert open_sockets() <= before

@@ -96,7 +96,9 @@ async def body_taken_late(link: Link, size: int, then: Callable[[Link], None]) -
 
 @pytest.mark.parametrize("size", [1, 2, 20_000])
 @pytest.mark.parametrize(
-    ("then", "surplus"), [(leave, False), (reset, False), (go_on, True)], ids=str
+    ("then", "surplus"),
+    [(leave, False), (reset, False), (go_on, True)],
+    ids=["leaves", "resets", "goes on"],
 )
 @both_loops
 async def test_origin_that_does_something_while_the_last_bytes_are_pending(

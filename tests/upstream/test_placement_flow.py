@@ -176,7 +176,9 @@ async def test_placer_without_room(nth: int, framing: str, later: bool, tls: boo
 
 
 @LATER
-@pytest.mark.parametrize("space", [memoryview(b""), memoryview(b"read-only"), None], ids=str)
+@pytest.mark.parametrize(
+    "space", [memoryview(b""), memoryview(b"read-only"), None], ids=["empty", "read-only", "none"]
+)
 @both_loops
 async def test_room_that_is_none(space: memoryview | None, later: bool) -> None:
     class Wrong(Place):

@@ -110,6 +110,31 @@ def test_what_the_origin_closed_is_not_handed_out() -> None:
     assert p.take(HERE) is None
 
 
+def test_what_was_idle_for_too_long_is_left_for_others() -> None:
+    p = pool()
+    old, young = connection(), connection()
+    p.keep(HERE, old, now=1.0)
+    p.keep(HERE, young, now=2.0)
+    assert p.take(HERE, since=1.5) is young
+    assert p.take(HERE, since=1.0) is None
+    assert p.idle == 1
+    assert p.take(HERE, since=0.9) is old
+
+
+def test_connections_of_another_guard_are_others() -> None:
+    class Guard:
+        def check(self, address: str) -> None:
+            """All may pass."""
+
+    p = pool()
+    guarded = HERE._replace(guard=Guard())
+    one = connection()
+    p.keep(guarded, one, now=1.0)
+    assert p.take(HERE) is None
+    assert p.take(HERE._replace(guard=Guard())) is None
+    assert p.take(guarded) is one
+
+
 def test_more_than_may_be_kept_push_out_the_oldest() -> None:
     p = pool(max_idle=2)
     a, b, c = (connection() for _ in range(3))

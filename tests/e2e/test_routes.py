@@ -1,0 +1,462 @@
+"""ROUTES: several sites behind one proxy, by path and by host."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.caching import cache_status
+from tests.e2e.clients import Connection, Reply
+from tests.e2e.content import FILM, PROJECT
+from tests.e2e.problems import check_problem
+from tests.e2e.programs import environment, run, wait_until
+from tests.e2e.scripted import Peer, Script, ScriptedOrigin, answer, serves
+from tests.e2e.servers import Proxy, StartProxy
+from tests.e2e.test_start import refused_start
+from tests.e2e.uploads import echoes
+from tests.peers import closed_port
+
+FRESH = "Cache-Control: max-age=3600"
+
+
+def tells(name: str) -> Script:
+    """A script that tells who was asked, and what for."""
+
+    def script(peer: Peer) -> None:
+        serves(f"{name} {peer.request.target}".encode(), FRESH)(peer)
+
+    return script
+
+
+@pytest.fixture
+def sites() -> Iterator[dict[str, ScriptedOrigin]]:
+    """Origins by their names; `default` is the upstream."""
+    names = ("default", "media", "deep", "img")
+    started = {name: ScriptedOrigin(otherwise=tells(name)) for name in names}
+    yield started
+    for origin in started.values():
+        origin.close()
+    for origin in started.values():
+        origin.check()
+
+
+def start(
+    start_proxy: StartProxy,
+    upstream: str,
+    routes: object,
+    *flags: str,
+    cache: bool = False,
+    **environ: str,
+) -> Proxy:
+    """Start a proxy with routes as they are given in the environment."""
+    given = {"APRP_ROUTES": json.dumps(routes)} | environ
+    return start_proxy("--upstream", upstream, *flags, cache=cache, **given)
+
+
+def ask(
+    proxy: Proxy, target: str, *lines: str, host: str = "media.example", method: str = "GET"
+) -> Reply:
+    """Ask under a host name."""
+    with Connection(proxy.port) as connection:
+        head = (f"{method} {target} HTTP/1.1", f"Host: {host}", *lines, "", "")
+        connection.send("\r\n".join(head).encode())
+        return connection.read_reply(method)
+
+
+@pytest.fixture
+def routed(sites: dict[str, ScriptedOrigin], start_proxy: StartProxy) -> Proxy:
+    """A proxy before all of them."""
+    url = {name: origin.url for name, origin in sites.items()}
+    routes = {
+        "/films/": f"{url['media']}/",
+        "/films/deep/": f"{url['deep']}/a/b/",
+        "/kept/": url["media"],
+        "/bare": f"{url['deep']}/base",
+        "img.example.org/": f"{url['img']}/",
+        "img.example.org/films/": f"{url['img']}/f/",
+        "*.example.org/thumbs/": url["img"],
+    }
+    return start(start_proxy, url["default"], routes)
+
+
+@pytest.mark.parametrize(
+    ("host", "target", "body"),
+    [
+        ("any.test", "/x", "default /x"),
+        ("any.test", "/films", "default /films"),
+        ("any.test", "/filmstrip/x", "default /filmstrip/x"),
+        ("any.test", "/films/", "media /"),
+        ("any.test", "/films/x?a=1", "media /x?a=1"),
+        # The longest prefix wins, on the edges of segments.
+        ("any.test", "/films/deep/x", "deep /a/b/x"),
+        ("any.test", "/films/deeper/x", "media /deeper/x"),
+        ("any.test", "/films/deep", "media /deep"),
+        # An upstream without a path keeps all of it.
+        ("any.test", "/kept/x", "media /kept/x"),
+        ("any.test", "/bare", "deep /base"),
+        ("any.test", "/bare?a", "deep /base?a"),
+        ("any.test", "/bare/x", "deep /base/x"),
+        ("any.test", "/barefoot", "default /barefoot"),
+        # Those of a host come before those of every host.
+        ("img.example.org", "/x", "img /x"),
+        ("IMG.Example.Org:8080", "/films/x", "img /f/x"),
+        ("img.example.org.", "/films/deep/x", "img /f/deep/x"),
+        ("img.example.org", "/thumbs/x", "img /thumbs/x"),
+        ("a.b.example.org", "/thumbs/x", "img /thumbs/x"),
+        ("a.b.example.org", "/films/x", "media /x"),
+        ("example.org", "/thumbs/x", "default /thumbs/x"),
+        ("img.example.org.evil.test", "/x", "default /x"),
+    ],
+)
+def test_which_site_it_is(routed: Proxy, host: str, target: str, body: str) -> None:
+    reply = ask(routed, target, host=host)
+    assert (reply.status, reply.body.decode()) == (200, body)
+
+
+def test_ranges_under_a_route(routed: Proxy) -> None:
+    whole = b"deep /a/b/x.bin?a=1"
+    for target, lines in (
+        ("/films/deep/x.bin?a=1", ("Range: bytes=5-9",)),
+        ("/films/deep/x.bin/5/9?a=1", ()),
+        ("/films/deep/x.bin?range=5-9&a=1", ()),
+    ):
+        reply = ask(routed, target, *lines)
+        assert (reply.status, reply.body) == (206, whole[5:10])
+        assert reply.get("Content-Range") == f"bytes 5-9/{len(whole)}"
+
+
+def test_own_pages_stay(routed: Proxy) -> None:
+    for host in ("any.test", "img.example.org"):
+        assert json.loads(ask(routed, "/status", host=host).body)["counter"] > 0
+
+
+def test_other_methods_are_routed(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
+    path = origin.plays(echoes(), "up.bin")
+    folder, _, name = path.rpartition("/")
+    proxy = start(start_proxy, "http://127.0.0.1:9", {"/up/": f"{origin.url}{folder}/"})
+    with Connection(proxy.port) as connection:
+        connection.ask(f"/up/{name}?a=1", "Content-Length: 5", method="PUT")
+        connection.send(b"12345")
+        assert connection.read_reply().body == b"12345"
+    assert origin.asked(path)[0].target == f"{path}?a=1"
+
+
+def test_fields_and_host_of_a_route(
+    sites: dict[str, ScriptedOrigin], start_proxy: StartProxy
+) -> None:
+    media, default = sites["media"], sites["default"]
+    routes = {
+        "/own/": {
+            "upstream": f"{media.url}/",
+            "headers": {"X-Key": "secret", "User-Agent": "films", "x-empty": ""},
+            "host": "films.example:81",
+        },
+        "/plain/": f"{media.url}/",
+    }
+    proxy = start(start_proxy, default.url, routes, APRP_DEBUG="on")
+    lines = ("x-key: mine", "X-KEY: mine too", "User-Agent: player", "X-Other: 1")
+    for method in ("GET", "POST"):
+        ask(proxy, "/own/x", *lines, method=method)
+        request = media.requests[-1]
+        assert request.get("X-Key") == "secret"
+        assert request.get("User-Agent") == "films"
+        assert request.get("X-Empty") == ""
+        assert request.get("X-Other") == "1"
+        assert request.get("Host") == "films.example:81"
+        ask(proxy, "/plain/x", *lines, method=method)
+        request = media.requests[-1]
+        assert [value.strip() for v in request.all("X-Key") for value in v.split(",")] == [
+            "mine",
+            "mine too",
+        ]
+        assert request.get("Host") == f"127.0.0.1:{media.port}"
+    assert "secret" not in proxy.log() + proxy.stdout + proxy.stderr
+
+
+def test_time_limits_of_a_route(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
+    go_on = threading.Event()
+
+    def waits(peer: Peer) -> None:
+        go_on.wait(10)
+        peer.send(answer("200 OK", b"late"))
+
+    path = origin.plays(waits)
+    routes = {"/hasty/": {"upstream": f"{origin.url}/", "first_byte_timeout": "100ms"}}
+    proxy = start(start_proxy, origin.url, routes)
+    detail = check_problem(ask(proxy, f"/hasty{path}"), 504)
+    assert "FIRST_BYTE_TIMEOUT" in detail
+    with Connection(proxy.port) as connection:
+        connection.ask(path)
+        check_problem(ask(proxy, f"/hasty{path}"), 504)
+        go_on.set()
+        assert connection.read_reply().body == b"late"
+
+
+# The cache.
+
+
+def stored(proxy: Proxy, target: str, **more: str) -> bool:
+    """Whether an answer comes from the cache alone."""
+    return "hit" in cache_status(ask(proxy, target, **more))
+
+
+def wait_stored(proxy: Proxy, target: str, **more: str) -> None:
+    """Ask for an object until it is stored."""
+    wait_until(lambda: stored(proxy, target, **more), f"{target} is stored")
+
+
+def test_what_is_stored_of_a_route(
+    sites: dict[str, ScriptedOrigin], start_proxy: StartProxy
+) -> None:
+    media, default = sites["media"], sites["default"]
+    upstream = f"{media.url}/"
+    routes = {
+        "/a/": upstream,
+        "/b/": upstream,
+        "/keyed/": {"upstream": upstream, "headers": {"X-Key": "1"}},
+        "/hosted/": {"upstream": upstream, "host": "other.example"},
+        "/off/": {"upstream": upstream, "cache": False},
+        "/ignoring/": {"upstream": f"{media.url}/i/", "cache_key_ignore": ["t"]},
+    }
+    proxy = start(start_proxy, default.url, routes, cache=True, APRP_CACHE_KEY_IGNORE="u")
+    wait_stored(proxy, "/a/x")
+    assert ask(proxy, "/a/x").body == b"media /x"
+    # The same server is asked for the same in the same way.
+    assert stored(proxy, "/b/x")
+    # Other fields, other answers; the site of the default has its own.
+    for target in ("/keyed/x", "/hosted/x", "/x"):
+        assert not stored(proxy, target)
+        wait_stored(proxy, target)
+    assert ask(proxy, "/x").body == b"default /x"
+    for _ in range(3):
+        reply = ask(proxy, "/off/x")
+        assert (reply.body, reply.get("Cache-Status")) == (b"media /x", None)
+    assert ask(proxy, "/off/x/0/4").body == b"media"
+
+    wait_stored(proxy, "/ignoring/x?t=1")
+    assert stored(proxy, "/ignoring/x?t=2") and stored(proxy, "/ignoring/x")
+    # It has its own list in the place of the other.
+    assert not stored(proxy, "/ignoring/x?u=1")
+    wait_stored(proxy, "/a/y?u=1")
+    assert stored(proxy, "/a/y") and not stored(proxy, "/a/y?t=1")
+
+
+def test_stale_rules_of_a_route(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
+    failing = threading.Event()
+
+    def sometimes(peer: Peer) -> None:
+        if failing.is_set():
+            peer.send(answer("503 Down", b""))
+        else:
+            serves(FILM, "Cache-Control: max-age=0", 'ETag: "a"')(peer)
+
+    path = origin.plays(sometimes)
+    routes = {
+        "/kept/": {"upstream": f"{origin.url}/", "headers": {"X": "1"}, "stale_if_error": "1h"}
+    }
+    proxy = start(start_proxy, origin.url, routes, cache=True, APRP_STALE_IF_ERROR="0")
+    for target in (f"/kept{path}", path):
+        assert ask(proxy, target).body == FILM
+    _wait_all_stored(proxy, origin)
+    failing.set()
+    assert ask(proxy, f"/kept{path}").body == FILM
+    assert ask(proxy, path).status == 503
+
+
+def _wait_all_stored(proxy: Proxy, origin: ScriptedOrigin) -> None:
+    def complete() -> bool:
+        listed = json.loads(tool(proxy, origin.url, {}, "ls", "--json").stdout)
+        return [item["percent"] for item in listed] == [100.0, 100.0]
+
+    wait_until(complete, "both are stored")
+
+
+def tool(
+    proxy: Proxy, upstream: str, routes: object, *words: str, **environ: str
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run `aprp cache` with the proxy's settings."""
+    given = {"APRP_CACHE_DIR": str(proxy.cache_dir), "APRP_ROUTES": json.dumps(routes)}
+    env = environment(APRP_UPSTREAM=upstream, **given | environ)
+    return run(sys.executable, "-m", "aprp", "cache", *words, cwd=PROJECT, env=env)
+
+
+def test_the_tools_know_routes(sites: dict[str, ScriptedOrigin], start_proxy: StartProxy) -> None:
+    media, default, img = sites["media"], sites["default"], sites["img"]
+    routes = {
+        "/films/": f"{media.url}/m/",
+        "/keyed/": {"upstream": f"{media.url}/", "headers": {"X-Key": "1"}},
+        "img.example.org/": f"{img.url}/i/",
+    }
+    base = f"{default.url}/base/"
+    proxy = start(start_proxy, base, routes, cache=True)
+    objects = {"/x": "", "/films/x": "", "/keyed/x": "", "/y": "img.example.org"}
+
+    def fill() -> None:
+        for target, host in objects.items():
+            wait_stored(proxy, target, host=host or "any.test")
+
+    def run_tool(*words: str) -> bytes:
+        done = tool(proxy, base, routes, *words)
+        assert (done.returncode, done.stderr) == (0, b""), done
+        return done.stdout
+
+    def listed(*words: str) -> list[str]:
+        return [item["target"] for item in json.loads(run_tool("ls", *words, "--json"))]
+
+    fill()
+    names = ["/films/x", "/keyed/x", "/x", "img.example.org/y"]
+    assert listed() == names
+    table = run_tool("ls").decode().splitlines()
+    assert [line.split()[-1] for line in table[1:-1]] == names
+    assert listed("/films/") == ["/films/x"]
+    assert listed("/f") == ["/films/x"]
+    assert listed("http://img.example.org/") == ["img.example.org/y"]
+
+    for word in ("/films/x", "/keyed/x/0/9", "http://img.example.org/y", "/x"):
+        run_tool("purge", word)
+        name = word.removesuffix("/0/9").removeprefix("http://")
+        names.remove(name)
+        assert listed() == names
+    missing = tool(proxy, base, routes, "purge", "/films/x")
+    assert missing.returncode == 1
+    assert missing.stderr == b"aprp: /films/x: nothing is stored under it\n"
+
+    fill()
+    run_tool("purge", "--prefix", "/films/")
+    assert listed() == ["/keyed/x", "/x", "img.example.org/y"]
+    run_tool("purge", "--prefix", "/")
+    assert listed() == ["img.example.org/y"]
+
+
+def test_purge_by_http(sites: dict[str, ScriptedOrigin], start_proxy: StartProxy) -> None:
+    media, default = sites["media"], sites["default"]
+    routes = {"/films/": f"{media.url}/m/", "img.example.org/": f"{sites['img'].url}/i/"}
+    proxy = start(start_proxy, default.url, routes, cache=True)
+
+    def purge(target: str, host: str = "any.test") -> int:
+        reply = ask(proxy, target, host=host, method="PURGE")
+        return int(json.loads(reply.body).get("purged", 0))
+
+    for target, host in (("/x", "any.test"), ("/films/x", "any.test"), ("/x", "img.example.org")):
+        wait_stored(proxy, target, host=host)
+    assert purge("/films/x/0/9") == 1
+    assert not stored(proxy, "/films/x", host="any.test")
+    wait_stored(proxy, "/films/x", host="any.test")
+    assert purge("/films/*") == 1
+    wait_stored(proxy, "/films/x", host="any.test")
+    # What a host has alone stays.
+    assert purge("/*") == 2
+    assert purge("/*") == 0
+    assert stored(proxy, "/x", host="img.example.org")
+    assert purge("/*", host="img.example.org") == 1
+
+
+# Several upstreams, and what they say of themselves.
+
+
+def test_another_upstream_of_the_route(
+    sites: dict[str, ScriptedOrigin], start_proxy: StartProxy
+) -> None:
+    dead = f"http://127.0.0.1:{closed_port()}"
+    upstream = [f"{dead}/m/", f"{sites['media'].url}/m"]
+    proxy = start(start_proxy, sites["default"].url, {"/films/": upstream})
+    for method in ("GET", "HEAD", "DELETE"):
+        assert ask(proxy, "/films/x", method=method).status == 200
+    assert ask(proxy, "/films/x/0/4").body == b"media"
+    assert {request.target for request in sites["media"].requests} == {"/m/x"}
+    assert proxy.stats()["origins"]["failovers"] > 0
+    all_dead = start(start_proxy, sites["default"].url, {"/films/": [dead, dead]})
+    check_problem(ask(all_dead, "/films/x"), 502)
+    assert ask(all_dead, "/x").body == b"default /x"
+
+
+@pytest.mark.parametrize("first", ["alive", "dead"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_redirects_and_cookies_lie_under_the_prefix(
+    origin: ScriptedOrigin, start_proxy: StartProxy, first: str, method: str
+) -> None:
+    def redirects(peer: Peer) -> None:
+        base = peer.request.target.removesuffix("/film.bin")
+        fields = (
+            f"Location: {origin.url}{base}/there?a=1#b",
+            f"Content-Location: {base}/here",
+            "Refresh: 5; url=next",
+            f"Set-Cookie: a=b; Path={base}; Domain=127.0.0.1",
+            "Set-Cookie: c=d; Path=/",
+            "Link: </elsewhere>",
+        )
+        peer.send(answer("302 Found", b"", *fields))
+
+    path = origin.plays(redirects)
+    base = path.removesuffix("/film.bin")
+    dead = f"http://127.0.0.1:{closed_port()}"
+    upstream = [
+        f"{url}{base}/" for url in ((origin.url,) if first == "alive" else (dead, origin.url))
+    ]
+    routes = {"/films/": upstream, "/whole/": f"{origin.url}/", "/kept/": origin.url}
+    proxy = start(start_proxy, "http://127.0.0.1:9", routes)
+    reply = ask(proxy, "/films/film.bin", host="site.test:80", method=method)
+    assert reply.get("Location") == "http://site.test/films/there?a=1#b"
+    assert reply.get("Content-Location") == "/films/here"
+    assert reply.get("Refresh") == "5; url=/films/next"
+    assert reply.all("Set-Cookie") == ["a=b; Path=/films", "c=d; Path=/films"]
+    assert reply.get("Link") == "</elsewhere>"
+    reply = ask(proxy, f"/whole{path}", host="site.test", method=method)
+    assert reply.get("Location") == f"http://site.test/whole{base}/there?a=1#b"
+    assert reply.all("Set-Cookie") == [f"a=b; Path=/whole{base}", "c=d; Path=/whole"]
+
+
+def test_what_is_said_is_left_where_that_is_set(
+    origin: ScriptedOrigin, start_proxy: StartProxy
+) -> None:
+    fields = (f"Location: {origin.url}/there", "Set-Cookie: a=b; Path=/; Domain=127.0.0.1")
+    path = origin.plays(lambda peer: peer.send(answer("302 Found", b"", *fields)))
+    routes = {"/films/": f"{origin.url}/"}
+    proxy = start(start_proxy, "http://127.0.0.1:9", routes, APRP_REWRITE_REDIRECTS="off")
+    reply = ask(proxy, f"/films{path}")
+    for line in fields:
+        name, value = line.split(": ", 1)
+        assert reply.get(name) == value
+
+
+def test_a_route_to_the_proxy_itself(start_proxy: StartProxy) -> None:
+    port = closed_port()
+    own = f"http://127.0.0.1:{port}"
+    flags = ("--port", str(port))
+    routes = {"/again/": f"{own}/", "/kept/": own}
+    proxy = start(start_proxy, "http://127.0.0.1:9", routes, *flags, cache=True)
+    for target in ("/again/x", "/kept/x", "/again/again/x"):
+        assert "VIA_NAME" in check_problem(ask(proxy, target), 508)
+        check_problem(ask(proxy, target, method="POST"), 508)
+
+
+# The start.
+
+
+@pytest.mark.parametrize(
+    ("routes", "words"),
+    [
+        ({"/a/": ["http://a/x/", "http://b"]}, "route '/a/': upstream: the URLs of one route need"),
+        ({"/a/": ["http://a", "http://b/"]}, "these have none, /"),
+        ({"a": "http://a"}, "route 'a' is not a path such as /films/"),
+        ({"/a": {"upstream": "http://a", "chache": "on"}}, "did you mean cache"),
+        ({"/a": {"upstream": "http://a", "idle_timeout": "x"}}, "route '/a': idle_timeout: 'x'"),
+        ("{", "not JSON"),
+    ],
+)
+def test_wrong_routes_stop_the_start(tmp_path: Path, routes: object, words: str) -> None:
+    text = routes if isinstance(routes, str) else json.dumps(routes)
+    line = refused_start(tmp_path, "--upstream", "http://a", APRP_ROUTES=text)
+    assert line.startswith("aprp: ROUTES: ")
+    assert words in line
+    assert line.endswith(" (from APRP_ROUTES)")
+
+
+def test_routes_as_a_flag(sites: dict[str, ScriptedOrigin], start_proxy: StartProxy) -> None:
+    routes = json.dumps({"/films/": f"{sites['media'].url}/"})
+    proxy = start_proxy("--upstream", sites["default"].url, "--routes", routes)
+    assert ask(proxy, "/films/x").body == b"media /x"

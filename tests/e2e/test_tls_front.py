@@ -1,0 +1,392 @@
+"""TLS and the PROXY protocol before the proxy: real clients, and certificates that change."""
+
+import hashlib
+import os
+import re
+import signal
+import socket
+import ssl
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.certificates import Authority
+from tests.e2e.clients import Connection, curl
+from tests.e2e.content import FILM, PROJECT, endless
+from tests.e2e.programs import PATIENCE, environment, require, run, wait_until
+from tests.e2e.scripted import Peer, ScriptedOrigin, head, serves
+from tests.e2e.servers import Proxy, StartProxy, only
+from tests.e2e.test_start import refused_start
+
+WORKERS = pytest.mark.parametrize("workers", ["1", "2"])
+V2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + struct.pack(">H", 12)
+V2 += bytes((192, 0, 2, 77, 192, 0, 2, 1)) + struct.pack(">HH", 4000, 443)
+
+
+class Certificates:
+    """The files that a proxy is started with; what they hold may be changed."""
+
+    def __init__(self, authority: Authority, directory: Path) -> None:
+        self.authority = authority
+        self.cert = directory / "site.pem"
+        self.key = directory / "site.key"
+        self.flags = ("--tls-cert", str(self.cert), "--tls-key", str(self.key))
+
+    def put(self, name: str) -> None:
+        """Put a certificate and its key there, made when it is first asked for."""
+        made = self.authority.directory / f"{name}.pem"
+        if not made.exists():
+            self.authority.files(name, "IP:127.0.0.1")
+        self.cert.write_bytes(made.read_bytes())
+        self.key.write_bytes(made.with_suffix(".key").read_bytes())
+
+    def client(self) -> ssl.SSLContext:
+        """A client's context that trusts them."""
+        return ssl.create_default_context(cafile=str(self.authority.file))
+
+    def seen(self, proxy: Proxy) -> str:
+        """The name in the certificate that a new connection is shown."""
+        with (
+            socket.create_connection(("127.0.0.1", proxy.port), PATIENCE) as sock,
+            self.client().wrap_socket(sock, server_hostname="127.0.0.1") as encrypted,
+        ):
+            certificate = encrypted.getpeercert()
+            assert certificate is not None
+            subject = dict(pair[0] for pair in certificate["subject"])  # type: ignore[misc]
+            return str(subject["commonName"])
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The authority that signs all certificates here."""
+    return Authority.make(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def certificates(authority: Authority, tmp_path: Path) -> Certificates:
+    """The files of a certificate called first."""
+    certificates = Certificates(authority, tmp_path)
+    certificates.put("first")
+    return certificates
+
+
+@pytest.fixture
+def encrypted(certificates: Certificates, origin: ScriptedOrigin, start_proxy: StartProxy) -> Proxy:
+    """A proxy with TLS before the scripted origin."""
+    return start_proxy("--upstream", origin.url, *certificates.flags)
+
+
+def get_over_tls(
+    certificates: Certificates, proxy: Proxy, path: str, first: bytes = b""
+) -> tuple[Connection, ssl.SSLSocket]:
+    """Ask on a connection that begins with `first`; no reply has been read."""
+    connection = Connection(proxy.port)
+    connection.send(first)
+    secured = certificates.client().wrap_socket(connection.socket, server_hostname="127.0.0.1")
+    connection.socket = secured
+    connection.ask(path)
+    return connection, secured
+
+
+def test_curl_over_tls(
+    certificates: Certificates, origin: ScriptedOrigin, encrypted: Proxy
+) -> None:
+    path = origin.plays(serves(FILM))
+    assert encrypted.url.startswith("https://")
+    trust = ("--cacert", str(certificates.authority.file))
+    got = curl(encrypted.url + path, *trust)
+    assert (got.exit_code, got.reply.status, got.reply.body) == (0, 200, FILM)
+    got = curl(encrypted.url + path, *trust, "-r", "5-9", "--tls-max", "1.2")
+    assert (got.exit_code, got.reply.status, got.reply.body) == (0, 206, FILM[5:10])
+    # Without a length the end of the connection is that of the body, and it has to be told.
+    unsized = origin.plays(lambda peer: (peer.send(head("200 OK") + FILM), peer.close())[-1])
+    got = curl(encrypted.url + unsized, *trust, "--http1.0")
+    assert (got.exit_code, got.errors, got.reply.body) == (0, "", FILM)
+    assert origin.asked(path)[0].get("X-Forwarded-Proto") == "https"
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_only_the_close_notify_says_that_an_unsized_body_is_over(
+    certificates: Certificates, origin: ScriptedOrigin, encrypted: Proxy, broken: bool
+) -> None:
+    # RFC 9112 section 9.8. (curl does not look at it.)
+    def script(peer: Peer) -> None:
+        end = b"" if broken else b"\r\n0\r\n\r\n"
+        size = b"%x\r\n" % (2000 if broken else 1000)
+        peer.send(head("200 OK", "Transfer-Encoding: chunked") + size + FILM[:1000] + end)
+        peer.kept = not broken
+        if broken:
+            peer.close()
+
+    with Connection(encrypted.port) as connection:
+        secured = certificates.client().wrap_socket(
+            connection.socket, server_hostname="127.0.0.1", suppress_ragged_eofs=False
+        )
+        connection.socket = secured
+        connection.ask(origin.plays(script), version="1.0")
+        reply = connection.read_head()
+        assert (reply.status, reply.get("Content-Length")) == (200, None)
+        if broken:
+            with pytest.raises(ssl.SSLEOFError):
+                connection.read_all()
+        else:
+            assert connection.read_all() == FILM[:1000]
+
+
+def test_what_openssl_sees(certificates: Certificates, encrypted: Proxy) -> None:
+    chain = certificates.cert.read_bytes() + certificates.authority.file.read_bytes()
+    certificates.cert.write_bytes(chain)
+    encrypted.signal(signal.SIGHUP)
+    wait_until(lambda: "SIGHUP" in encrypted.log(), "the files are read")
+    where = f"127.0.0.1:{encrypted.port}"
+    trust = ("-CAfile", str(certificates.authority.file), "-verify_return_error")
+    options = ("-connect", where, "-alpn", "h2,http/1.1", "-showcerts", *trust)
+    done = run(require("openssl"), "s_client", *options)
+    said = done.stdout.decode()
+    assert done.returncode == 0, done.stderr
+    assert "ALPN protocol: http/1.1" in said
+    assert "Verify return code: 0 (ok)" in said
+    assert said.count("-----BEGIN CERTIFICATE-----") == 2
+    assert "Compression: NONE" in said
+    old = run(
+        require("openssl"), "s_client", "-connect", where, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"
+    )
+    assert "Cipher is (NONE)" in old.stdout.decode()
+
+
+@WORKERS
+def test_a_slow_client_gets_every_byte(
+    certificates: Certificates, origin: ScriptedOrigin, start_proxy: StartProxy, workers: str
+) -> None:
+    # Also what the proxy holds when it is told to stop.
+    length = 8 << 20
+
+    def script(peer: Peer) -> None:
+        peer.send(head("200 OK", f"Content-Length: {length}"))
+        peer.send_endless(0, length)
+
+    flags = ("--upstream", origin.url, "--workers", workers, "--drain-timeout", "60")
+    proxy = start_proxy(*flags, *certificates.flags)
+    connection = Connection(proxy.port, receive_buffer=16384)
+    with connection:
+        connection.socket = certificates.client().wrap_socket(
+            connection.socket, server_hostname="127.0.0.1"
+        )
+        connection.ask(origin.plays(script))
+        assert connection.read_head().get("Content-Length") == str(length)
+        read = hashlib.sha256(connection.read(1 << 20))
+        proxy.signal(signal.SIGTERM)
+        read.update(connection.read(length))
+    assert read.digest() == hashlib.sha256(endless(0, length)).digest()
+    assert proxy.wait() == 0
+
+
+def test_many_requests_on_a_connection(
+    certificates: Certificates, origin: ScriptedOrigin, encrypted: Proxy
+) -> None:
+    path = origin.plays(serves(FILM))
+    connection, _ = get_over_tls(certificates, encrypted, path)
+    with connection:
+        assert connection.read_reply().body == FILM
+        for begin in range(0, 50_000, 1000):
+            connection.ask(path, f"Range: bytes={begin}-{begin + 999}")
+            assert connection.read_reply().body == FILM[begin : begin + 1000]
+
+
+@WORKERS
+def test_new_files_on_sighup(
+    certificates: Certificates, origin: ScriptedOrigin, start_proxy: StartProxy, workers: str
+) -> None:
+    path = origin.plays(serves(FILM))
+    proxy = start_proxy("--upstream", origin.url, "--workers", workers, *certificates.flags)
+
+    def everybody_shows(name: str) -> None:
+        if workers == "1":
+            wait_until(lambda: certificates.seen(proxy) == name, f"{name} is shown")
+            return
+        wait_until(lambda: len(proxy.workers()) == 2, "two workers run")
+        for worker in proxy.workers():
+            with only(proxy, worker):
+                wait_until(lambda: certificates.seen(proxy) == name, f"{name} is shown")
+
+    everybody_shows("first")
+    standing, secured = get_over_tls(certificates, proxy, path)
+    with standing:
+        assert standing.read_reply().body == FILM
+        shown = secured.getpeercert(binary_form=True)
+        certificates.put("second")
+        assert certificates.seen(proxy) == "first"
+        proxy.signal(signal.SIGHUP)
+        everybody_shows("second")
+        # Wrong files change nothing, and the log says why.
+        certificates.key.write_text("no key at all\n")
+        proxy.signal(signal.SIGHUP)
+        wait_until(lambda: "TLS_KEY" in proxy.log(), "the log says what is wrong")
+        everybody_shows("second")
+        if workers == "2":
+            # One that is started later has what the parent has read.
+            victim = proxy.workers()[0]
+            os.kill(victim, signal.SIGKILL)
+            wait_until(
+                lambda: len(proxy.workers()) == 2 and victim not in proxy.workers(),
+                "another worker takes its place",
+            )
+            everybody_shows("second")
+        else:
+            # No connection has been dropped.
+            standing.ask(path)
+            assert standing.read_reply().body == FILM
+            assert secured.getpeercert(binary_form=True) == shown
+    assert proxy.log().count("no private key") == 1
+
+
+@WORKERS
+def test_sighup_without_tls_is_a_line_in_the_log(start_proxy: StartProxy, workers: str) -> None:
+    proxy = start_proxy("--upstream", "embedded", "--workers", workers)
+    for pid in (proxy.pid, *proxy.workers()):
+        # A terminal that is closed sends it to all.
+        os.kill(pid, signal.SIGHUP)
+    wait_until(lambda: "SIGHUP" in proxy.log(), "the log tells of it")
+    assert proxy.get("/sample.mp4", Range="bytes=4-7").body == b"ftyp"
+    assert proxy.log().count("SIGHUP") == 1
+
+
+@WORKERS
+def test_sighup_under_nohup(
+    certificates: Certificates, start_proxy: StartProxy, workers: str
+) -> None:
+    # There it is ignored from the start, and so it would be in whatever inherits that.
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        proxy = start_proxy("--upstream", "embedded", "--workers", workers, *certificates.flags)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    certificates.put("second")
+    proxy.signal(signal.SIGHUP)
+    wait_until(lambda: certificates.seen(proxy) == "second", "second is shown")
+
+
+def _no_key(certificates: Certificates) -> None:
+    certificates.key.unlink()
+
+
+def _other_key(certificates: Certificates) -> None:
+    key = certificates.key.read_bytes()
+    certificates.put("second")
+    certificates.key.write_bytes(key)
+
+
+def _no_certificate(certificates: Certificates) -> None:
+    certificates.cert.write_text("nothing\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_no_key, r"TLS_KEY: '\S+' is not a file that can be read"),
+        (_other_key, r"TLS_KEY: \S*site\.key is not the key of the first certificate in \S+$"),
+        (_no_certificate, r"TLS_CERT: \S*site\.pem holds no certificate"),
+    ],
+)
+def test_files_that_are_wrong_stop_the_start(
+    certificates: Certificates,
+    tmp_path: Path,
+    spoil: Callable[[Certificates], None],
+    said: str,
+) -> None:
+    spoil(certificates)
+    assert re.search(said, refused_start(tmp_path, "--port", "0", *certificates.flags))
+
+
+def test_a_certificate_without_a_key(certificates: Certificates, tmp_path: Path) -> None:
+    line = refused_start(tmp_path, "--port", "0", *certificates.flags[:2])
+    assert "TLS_CERT" in line and "TLS_KEY" in line
+
+
+def test_proxy_protocol_without_proxies(tmp_path: Path) -> None:
+    line = refused_start(tmp_path, "--port", "0", "--proxy-protocol")
+    assert "PROXY_PROTOCOL" in line and "TRUSTED_PROXIES" in line
+
+
+PROXIED = ("--proxy-protocol", "--trusted-proxies", "127.0.0.0/8")
+
+
+def test_curl_speaks_the_proxy_protocol(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
+    path = origin.plays(serves(FILM))
+    proxy = start_proxy("--upstream", origin.url, *PROXIED)
+    got = curl(proxy.url + path, "--haproxy-protocol")
+    assert (got.exit_code, got.reply.status, got.reply.body) == (0, 200, FILM)
+    assert curl(proxy.url + path).exit_code != 0
+    assert proxy.wait_access_line(path)["client"] == "127.0.0.1"
+    assert len(origin.asked(path)) == 1
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("header", [V2, b"PROXY TCP4 192.0.2.77 192.0.2.1 4000 443\r\n"])
+def test_whose_connection_it_is(
+    certificates: Certificates,
+    origin: ScriptedOrigin,
+    start_proxy: StartProxy,
+    header: bytes,
+    tls: bool,
+) -> None:
+    path = origin.plays(serves(FILM))
+    flags = certificates.flags if tls else ()
+    proxy = start_proxy("--upstream", origin.url, *PROXIED, *flags)
+    if tls:
+        connection, _ = get_over_tls(certificates, proxy, path, header)
+    else:
+        connection = Connection(proxy.port)
+        connection.send(header)
+        connection.ask(path)
+    with connection:
+        assert connection.read_reply().body == FILM
+        # The header is for the whole connection.
+        connection.ask(path, "X-Forwarded-For: 198.51.100.1")
+        assert connection.read_reply().body == FILM
+    first, second = origin.asked(path)
+    for asked in (first, second):
+        # The client that the header names is no trusted proxy.
+        assert asked.get("X-Forwarded-For") == "192.0.2.77"
+        assert asked.get("X-Forwarded-Proto") == ("https" if tls else "http")
+    wait_until(lambda: len(proxy.access_lines()) == 2, "access lines")
+    assert {line["client"] for line in proxy.access_lines()} == {"192.0.2.77"}
+
+
+def test_a_header_of_somebody_who_is_not_trusted(start_proxy: StartProxy) -> None:
+    flags = ("--proxy-protocol", "--trusted-proxies", "192.0.2.0/24")
+    proxy = start_proxy("--upstream", "embedded", *flags)
+    with Connection(proxy.port) as connection:
+        connection.send(V2)
+        connection.ask("/sample.mp4")
+        assert connection.read_all() == b""
+    wait_until(lambda: "TRUSTED_PROXIES" in proxy.log(), "the log tells of it")
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("proxied", [False, True])
+def test_the_health_check(
+    certificates: Certificates, start_proxy: StartProxy, tls: bool, proxied: bool
+) -> None:
+    flags = ["--upstream", "embedded"]
+    flags += ["--proxy-protocol", "--trusted-proxies", "192.0.2.0/24"] if proxied else []
+    flags += certificates.flags if tls else ()
+    proxy = start_proxy(*flags)
+    flags += ["--address", "127.0.0.1", "--port", str(proxy.port)]
+    code = "import sys; from aprp import healthcheck; sys.exit(healthcheck.main(sys.argv[1:]))"
+    done = run(sys.executable, "-c", code, *flags, cwd=PROJECT)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_openssl_speaks_over_tls(certificates: Certificates, encrypted: Proxy) -> None:
+    # A whole conversation of another implementation, which waits for the close_notify.
+    command = (
+        f"printf 'GET /healthz HTTP/1.1\\r\\nHost: h\\r\\nConnection: close\\r\\n\\r\\n' | "
+        f"{require('openssl')} s_client -quiet -ign_eof -connect 127.0.0.1:{encrypted.port}"
+    )
+    done = run("/bin/sh", "-c", command, env=environment())
+    assert done.stdout.startswith(b"HTTP/1.1 200 ")
+    assert b"unexpected eof" not in done.stderr

@@ -1,0 +1,426 @@
+"""WebSocket through the proxy: with the package websockets, with Tornado, and byte by byte."""
+
+import asyncio
+import base64
+import random
+import signal
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any
+
+import pytest
+import tornado.httpclient
+import tornado.websocket
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from tests.e2e.certificates import Authority
+from tests.e2e.clients import Connection
+from tests.e2e.content import FILM
+from tests.e2e.problems import check_problem
+from tests.e2e.programs import PATIENCE, anonymous_memory, socket_buffers
+from tests.e2e.scripted import Peer, ScriptedOrigin, answer, head, says, serves
+from tests.e2e.servers import Proxy, StartProxy
+from tests.e2e.tunnels import forwarding, wait_tunnels
+from tests.e2e.websocket_servers import Echo, echo_server, tornado_server
+
+LARGE = random.Random(31).randbytes(5 << 20)
+KEY = base64.b64encode(bytes(range(16))).decode()
+HANDSHAKE = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    f"Sec-WebSocket-Key: {KEY}",
+    "Sec-WebSocket-Version: 13",
+)
+
+
+@pytest.fixture
+def echo() -> Iterator[Echo]:
+    """A server that sends back what it gets."""
+    with echo_server() as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(echo: Echo, start_proxy: StartProxy) -> Proxy:
+    """A proxy before `echo`."""
+    return start_proxy("--upstream", echo.url)
+
+
+def talk(proxy: Proxy, path: str = "/", **options: Any) -> AbstractContextManager[ClientConnection]:
+    """Connect to a path through a proxy."""
+    url = f"ws://127.0.0.1:{proxy.port}{path}"
+    options = {"proxy": None, "max_size": None, "ping_interval": None} | options
+    return connect(url, open_timeout=PATIENCE, close_timeout=PATIENCE, **options)
+
+
+@pytest.mark.parametrize("compression", ["deflate", None])
+def test_messages_go_both_ways(echo: Echo, proxy: Proxy, compression: str | None) -> None:
+    with talk(proxy, "/chat?room=1", compression=compression) as client:
+        messages: list[str | bytes] = ["", "words", "Größe €", b"\x00\xff", LARGE, "x" * 70_000]
+        for message in messages:
+            client.send(message)
+            assert client.recv(PATIENCE) == message
+        # In fragments, as a stream of unknown length is sent.
+        client.send(iter(["a", "b" * 1000, "c"]))
+        assert client.recv(PATIENCE) == "a" + "b" * 1000 + "c"
+    assert echo.requests[0].path == "/chat?room=1"
+    assert echo.wait_closed() == (1000, "")
+
+
+def test_pings_are_answered_by_the_other_end(echo: Echo, proxy: Proxy) -> None:
+    with talk(proxy) as client:
+        assert client.ping(b"are you there?").wait(PATIENCE)
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "going"), (4999, "é" * 61)])
+def test_the_clients_close_reaches_the_server(
+    echo: Echo, proxy: Proxy, code: int, reason: str
+) -> None:
+    with talk(proxy) as client:
+        client.close(code, reason)
+        assert (client.close_code, client.close_reason) == (code, reason)
+    assert echo.wait_closed() == (code, reason)
+
+
+def test_the_servers_close_reaches_the_client(echo: Echo, proxy: Proxy) -> None:
+    with talk(proxy, "/bye") as client:
+        client.send("hello")
+        with pytest.raises(ConnectionClosed):
+            client.recv(PATIENCE)
+        assert (client.close_code, client.close_reason) == (4001, "enough")
+    assert echo.wait_closed() == (4001, "enough")
+    wait_tunnels(proxy, 0)
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [(["chat.v1"], "chat.v1"), (["other", "chat.v1", "chat.v2"], "chat.v2"), (None, None)],
+)
+def test_subprotocols_are_between_client_and_server(
+    echo: Echo, proxy: Proxy, offered: list[str] | None, chosen: str | None
+) -> None:
+    with talk(proxy, subprotocols=offered) as client:
+        assert client.subprotocol == chosen
+
+
+def test_what_the_server_learns_of_the_client(echo: Echo, proxy: Proxy) -> None:
+    fields = {"Cookie": "a=1", "X-Own": "x", "Authorization": "Basic eA=="}
+    with talk(proxy, origin="http://page.example", additional_headers=fields) as client:
+        assert client.response is not None
+        assert client.response.headers["Via"].endswith("aprp")
+    headers = echo.requests[0].headers
+    for name, value in fields.items():
+        assert headers[name] == value
+    assert headers["Origin"] == "http://page.example"
+    assert headers["X-Forwarded-For"] == "127.0.0.1"
+    assert headers["X-Forwarded-Host"] == f"127.0.0.1:{proxy.port}"
+    assert headers["Via"] == "1.1 aprp"
+
+
+def test_a_server_that_says_no(echo: Echo, proxy: Proxy) -> None:
+    with pytest.raises(InvalidStatus) as caught, talk(proxy, "/forbidden"):
+        pytest.fail("it was let in")
+    assert caught.value.response.status_code == 403
+    assert caught.value.response.body == b"not for you\n"
+    assert wait_tunnels(proxy, 0)["opened"] == 0
+
+
+def test_bytes_are_counted_and_the_request_is_logged(echo: Echo, proxy: Proxy) -> None:
+    with talk(proxy, "/counted", compression=None) as client:
+        client.send(b"x" * 1000)
+        assert client.recv(PATIENCE) == b"x" * 1000
+        told = proxy.stats()
+        assert (told["tunnels"]["open"], told["transfers"]["active"]) == (1, 0)
+        assert told["responses"]["1xx"] == 1
+        # 8 bytes of frame to the server, with its mask; 4 to the client (RFC 6455 section 5.2).
+        assert told["tunnels"]["bytes_up"]["bytes"] == 1008
+        assert told["tunnels"]["bytes_down"]["bytes"] == 1004
+    wait_tunnels(proxy, 0)
+    line = proxy.wait_access_line("/counted")
+    assert (line["method"], line["status"]) == ("GET", 101)
+
+
+def test_many_at_once_over_two_workers(echo: Echo, start_proxy: StartProxy) -> None:
+    proxy = start_proxy("--upstream", echo.url, "--workers", "2")
+    with ExitStack() as stack:
+        clients = [stack.enter_context(talk(proxy)) for _ in range(40)]
+        assert wait_tunnels(proxy, 40)["opened"] == 40
+        for number, client in enumerate(clients):
+            client.send(f"message {number}")
+        for number, client in enumerate(clients):
+            assert client.recv(PATIENCE) == f"message {number}"
+    wait_tunnels(proxy, 0)
+
+
+def test_a_client_that_breaks_off(echo: Echo, proxy: Proxy) -> None:
+    with talk(proxy, "/silent") as client:
+        sock = client.socket
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.shutdown(socket.SHUT_RD)
+        sock.close()
+        code, _ = echo.wait_closed()
+        # Broken, not closed (RFC 6455 section 7.1.5).
+        assert code == 1006
+    wait_tunnels(proxy, 0)
+
+
+def test_a_client_that_does_not_read_costs_no_memory(echo: Echo, proxy: Proxy) -> None:
+    memory = anonymous_memory(proxy.pid)
+    with Connection(proxy.port, receive_buffer=65536) as connection:
+        connection.ask("/flood", *HANDSHAKE)
+        assert connection.read_head().status == 101
+        carried = -1
+        while (now := proxy.stats()["tunnels"]["bytes_down"]["bytes"]) != carried:
+            carried = now
+            time.sleep(0.3)
+        assert carried < socket_buffers()
+        assert anonymous_memory(proxy.pid) < memory + (8 << 20)
+
+
+def test_silence_ends_it(echo: Echo, start_proxy: StartProxy) -> None:
+    proxy = start_proxy("--upstream", echo.url, APRP_TUNNEL_IDLE_TIMEOUT="1")
+    with talk(proxy, "/silent") as client:
+        began = time.monotonic()
+        # Pings are bytes too.
+        while time.monotonic() < began + 1.5:
+            assert client.ping().wait(PATIENCE)
+            time.sleep(0.1)
+        with pytest.raises(ConnectionClosedError):
+            client.recv(PATIENCE)
+        assert client.close_code == 1006
+    assert "TUNNEL_IDLE_TIMEOUT" in proxy.wait_access_line("/silent")["end"]
+
+
+def test_it_does_not_hold_up_the_stop(echo: Echo, start_proxy: StartProxy) -> None:
+    proxy = start_proxy("--upstream", echo.url, APRP_DRAIN_TIMEOUT="0.5")
+    with talk(proxy) as client:
+        proxy.signal(signal.SIGTERM)
+        client.send("still there?")
+        assert client.recv(PATIENCE) == "still there?"
+        assert proxy.wait() == 0
+        with pytest.raises(ConnectionClosedError):
+            client.recv(PATIENCE)
+
+
+# TLS on either side.
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The authority that signs certificates for both sides."""
+    return Authority.make(tmp_path_factory.mktemp("authority"))
+
+
+def test_a_server_with_tls(authority: Authority, start_proxy: StartProxy) -> None:
+    with echo_server(authority.server("wss", "IP:127.0.0.1")) as secure:
+        proxy = start_proxy("--upstream", secure.url, "--upstream-ca", str(authority.file))
+        with talk(proxy) as client:
+            for message in ("words", LARGE):
+                client.send(message)
+                assert client.recv(PATIENCE) == message
+        assert secure.wait_closed() == (1000, "")
+
+
+def test_a_client_with_tls(echo: Echo, authority: Authority, start_proxy: StartProxy) -> None:
+    authority.server("front", "IP:127.0.0.1")
+    at = authority.directory
+    proxy = start_proxy(
+        "--upstream",
+        echo.url,
+        APRP_TLS_CERT=str(at / "front.pem"),
+        APRP_TLS_KEY=str(at / "front.key"),
+    )
+    trusting = ssl.create_default_context(cafile=str(authority.file))
+    url = f"wss://127.0.0.1:{proxy.port}/"
+    with connect(url, ssl=trusting, proxy=None, max_size=None) as client:
+        for message in ("words", LARGE):
+            client.send(message)
+            assert client.recv(PATIENCE) == message
+    assert echo.wait_closed() == (1000, "")
+    assert echo.requests[0].headers["X-Forwarded-Proto"] == "https"
+
+
+# Through CONNECT, as browsers do that are configured to use a proxy.
+
+
+def test_through_a_forward_proxy(echo: Echo, start_proxy: StartProxy) -> None:
+    proxy = forwarding(start_proxy, echo.port)
+    with connect(f"ws://127.0.0.1:{echo.port}/chat", proxy=proxy.url, max_size=None) as client:
+        client.send(LARGE)
+        assert client.recv(PATIENCE) == LARGE
+        assert wait_tunnels(proxy, 1)["opened"] == 1
+    assert "Via" not in echo.requests[0].headers
+
+
+# Tornado on both sides.
+
+
+def test_tornados_client_and_server(start_proxy: StartProxy) -> None:
+    async def run() -> None:
+        async with tornado_server() as port, asyncio.timeout(PATIENCE):
+            proxy = await asyncio.to_thread(start_proxy, "--upstream", f"http://127.0.0.1:{port}")
+            pongs: list[bytes] = []
+            client = await tornado.websocket.websocket_connect(
+                tornado.httpclient.HTTPRequest(f"ws://127.0.0.1:{proxy.port}/any"),
+                subprotocols=["other", "chat.v1"],
+                compression_options={},
+                max_message_size=1 << 30,
+            )
+            assert client.selected_subprotocol == "chat.v1"
+            for message in ("words", b"\x00\xff", LARGE[: 1 << 20]):
+                await client.write_message(message, binary=isinstance(message, bytes))
+                assert await client.read_message() == message
+            client.on_pong = pongs.append  # type: ignore[method-assign]
+            client.ping(b"x")
+            await client.write_message("after the ping")
+            assert await client.read_message() == "after the ping"
+            assert pongs == [b"x"]
+            client.close(4000, "over")
+            assert await client.read_message() is None
+
+    asyncio.run(run())
+
+
+# Byte by byte.
+
+
+def switches(lines: tuple[str, ...] = (), then: bytes = b"", reply: bytes = b"") -> Any:
+    """A script: switch, say `then`, expect `reply`, and end."""
+
+    def script(peer: Peer) -> None:
+        peer.kept = False
+        fields = ("Connection: Upgrade", "Upgrade: websocket", *lines)
+        peer.send(head("101 Switching Protocols", *fields) + then)
+        taken = b""
+        while len(taken) < len(reply):
+            piece = peer.socket.recv(65536)
+            assert piece, taken
+            taken += piece
+        assert taken == reply
+        peer.close()
+        assert peer.socket.recv(1) == b""
+
+    return script
+
+
+def test_what_comes_with_the_heads_belongs_to_the_tunnel(
+    origin: ScriptedOrigin, scripted_proxy: Proxy
+) -> None:
+    path = origin.plays(switches(then=b"\x81\x02hi", reply=b"\x81\x85early and later"))
+    with Connection(scripted_proxy.port) as connection:
+        request = "\r\n".join((f"GET {path} HTTP/1.1", "Host: a", *HANDSHAKE, "", ""))
+        connection.send(request.encode() + b"\x81\x85early and ")
+        reply = connection.read_head()
+        assert (reply.status, reply.reason) == (101, "Switching Protocols")
+        assert (reply.get("Connection"), reply.get("Upgrade")) == ("Upgrade", "websocket")
+        assert reply.get("Content-Length") is None
+        assert reply.get("Transfer-Encoding") is None
+        assert connection.read(4) == b"\x81\x02hi"
+        connection.send(b"later")
+        # The origin has said all, and ends its direction alone.
+        assert connection.read_all() == b""
+        connection.socket.shutdown(socket.SHUT_WR)
+    (asked,) = origin.asked(path)
+    assert asked.get("Sec-WebSocket-Key") == KEY
+    assert asked.get("Sec-WebSocket-Version") == "13"
+    assert asked.get("Upgrade") == "websocket"
+    assert asked.get("Connection") == "Upgrade"
+    assert asked.get("Range") is None
+
+
+def test_another_protocol_than_websocket(origin: ScriptedOrigin, scripted_proxy: Proxy) -> None:
+    def script(peer: Peer) -> None:
+        peer.kept = False
+        peer.send(head("101 Yes", "Connection: upgrade", "Upgrade: Own/1.2") + b"mine")
+
+    path = origin.plays(script)
+    with Connection(scripted_proxy.port) as connection:
+        connection.ask(path, "Connection: x, upgrade", "Upgrade: own/1.2, other")
+        reply = connection.read_head()
+        assert (reply.status, reply.get("Upgrade")) == (101, "Own/1.2")
+        assert connection.read(4) == b"mine"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Upgrade: websocket",),
+        ("Connection: Upgrade",),
+        ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQCAAAA"),
+        ("Connection: Upgrade", "Upgrade: TLS/1.3"),
+    ],
+    ids=["no Connection", "no Upgrade", "h2c", "TLS"],
+)
+def test_what_is_no_upgrade_is_an_ordinary_request(
+    origin: ScriptedOrigin, scripted_proxy: Proxy, lines: tuple[str, ...]
+) -> None:
+    path = origin.plays(serves(FILM))
+    with Connection(scripted_proxy.port) as connection:
+        connection.ask(path, *lines)
+        reply = connection.read_reply()
+        assert (reply.status, reply.body) == (200, FILM)
+        (asked,) = origin.asked(path)
+        assert asked.get("Upgrade") is None
+        assert asked.get("HTTP2-Settings") is None
+        connection.ask(path, "Range: bytes=0-9")
+        assert connection.read_reply().body == FILM[:10]
+
+
+@pytest.mark.parametrize(
+    "status", ["200 OK", "404 Not Found", "426 Upgrade Required"], ids=lambda s: s[:3]
+)
+def test_an_answer_without_a_switch_is_an_ordinary_one(
+    origin: ScriptedOrigin, scripted_proxy: Proxy, status: str
+) -> None:
+    path = origin.plays(says(answer(status, b"page", "X-Own: a", "X-Own: b")))
+    with Connection(scripted_proxy.port) as connection:
+        # The connection is kept, as after every answer that is complete.
+        for _ in range(2):
+            connection.ask(path, *HANDSHAKE)
+            reply = connection.read_reply()
+            assert f"{reply.status} {reply.reason}" == status
+            assert reply.body == b"page"
+            assert reply.all("X-Own") == ["a", "b"]
+
+
+def test_a_switch_that_nobody_asked_for(origin: ScriptedOrigin, scripted_proxy: Proxy) -> None:
+    path = origin.plays(says(head("101 Yes", "Connection: Upgrade", "Upgrade: own")))
+    with Connection(scripted_proxy.port) as connection:
+        connection.ask(path)
+        check_problem(connection.read_reply(), 502)
+        connection.ask(path, *HANDSHAKE)
+        check_problem(connection.read_reply(), 502)
+
+
+def test_bytes_behind_a_handshake_that_failed_are_no_request(
+    origin: ScriptedOrigin, scripted_proxy: Proxy
+) -> None:
+    # What a client sends too early is read as a request where the origin did not switch; it is
+    # answered as one, by this proxy, and never reaches the origin with the first.
+    path = origin.plays(says(answer("403 Forbidden", b"")))
+    other = origin.plays(says(answer("200 OK", b"")))
+    with Connection(scripted_proxy.port) as connection:
+        request = "\r\n".join((f"GET {path} HTTP/1.1", "Host: a", *HANDSHAKE, "", ""))
+        connection.send(request.encode() + f"GET {other} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        assert connection.read_reply().status == 403
+        assert connection.read_reply().status == 200
+    assert [len(origin.asked(place)) for place in (path, other)] == [1, 1]
+
+
+def test_an_origin_that_is_not_there(start_proxy: StartProxy) -> None:
+    proxy = start_proxy("--upstream", "http://127.0.0.1:9")
+    with Connection(proxy.port) as connection:
+        connection.ask("/", *HANDSHAKE)
+        check_problem(connection.read_reply(), 502)
+
+
+def test_the_proxys_own_pages_stay_its_own(echo: Echo, proxy: Proxy) -> None:
+    with pytest.raises(InvalidStatus) as caught, talk(proxy, "/stats"):
+        pytest.fail("the server was asked")
+    assert caught.value.response.status_code == 200
+    assert echo.requests == []
