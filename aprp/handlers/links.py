@@ -24,5 +24,5 @@ def check_signature(exchange: Exchange) -> None:
     rest, claim = take_claim(unclaimed)
     reason = verify(signed, claim, settings.SIGNING_KEY, time.time())
     if reason is not None:
-        raise Problem(403, f"The link is not good: {reason}.")
+        raise Problem(403, f"{reason[0].upper()}{reason[1:]}.")
     exchange.resource = f"{path}?{rest}" if rest else path

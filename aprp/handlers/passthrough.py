@@ -85,13 +85,12 @@ class _Changing(Relay):
     def on_head(self, head: ResponseHead) -> None:
         """See Relay."""
         exchange = self._exchange
-        targets = invalidated_targets(
-            exchange.method,
-            head.status,
-            self._target,
-            head.fields.get,
-            exchange.site.origins.origins[0].host,
+        origin = exchange.site.origins.origins[0]
+        base = origin.base_path
+        changed = invalidated_targets(
+            exchange.method, head.status, base + self._target, head.fields.get, origin.host
         )
+        targets = [target[len(base) :] for target in changed if target.startswith(f"{base}/")]
         if targets:
             self._clearing = exchange.loop.create_task(self._clear(targets, head))
         else:

@@ -32,6 +32,11 @@ class ReachGuard:
         """Make the guard for a host, a name or an address, and a port of it."""
         return cls(reach, reach.named(host), own, port)
 
+    def check_nameless(self, host: str) -> None:
+        """Raise Forbidden for a host that only an address of its own could have let pass."""
+        if not self.named and not self.reach.public:
+            raise Forbidden(host)
+
     def check(self, address: str) -> None:
         """Return where `address` may be connected to; raises Forbidden or Loop where not."""
         if not self.reach.address_allowed(address, self.named):

@@ -25,6 +25,9 @@ class Guard(Protocol):
     def check(self, address: str) -> None:
         """Return where `address`, numeric, may be connected to; raises Forbidden where not."""
 
+    def check_nameless(self, host: str) -> None:
+        """Return where a host without any address would have been allowed; raises Forbidden."""
+
 
 class Endpoint(NamedTuple):
     """Where a connection leads: connections to equal endpoints can stand in for each other.
@@ -88,11 +91,19 @@ async def _resolve(endpoint: Endpoint, resolver: Resolver) -> list[tuple[int, An
             endpoint.host, endpoint.port, socket.AddressFamily(endpoint.family)
         )
     except OSError as error:
+        _check_nameless(endpoint)
         reason = error.strerror or str(error)
         raise ResolveFailed(error.errno, f"cannot resolve {endpoint.host}: {reason}") from None
     if not addresses:
+        _check_nameless(endpoint)
         raise ResolveFailed(socket.EAI_NONAME, f"cannot resolve {endpoint.host}: no address")
     return list(addresses)
+
+
+def _check_nameless(endpoint: Endpoint) -> None:
+    """Tell first of all that a host is not allowed, if no address could have made it so."""
+    if endpoint.guard is not None:
+        endpoint.guard.check_nameless(endpoint.host)
 
 
 def _allowed(endpoint: Endpoint, addresses: list[tuple[int, Any]]) -> list[tuple[int, Any]]:

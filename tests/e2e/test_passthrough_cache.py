@@ -134,6 +134,18 @@ def test_what_the_answer_names_is_invalidated_too(
     assert [is_hit(proxy, path, b"first") for path in paths] == [True, False, False, True]
 
 
+def test_it_is_invalidated_under_a_base_path(
+    origin: ScriptedOrigin, start_proxy: StartProxy
+) -> None:
+    document = Document()
+    _, base, name = origin.plays(document).split("/")
+    proxy = start_proxy("--upstream", f"{origin.url}/{base}", cache=True)
+    assert [is_hit(proxy, f"/{name}", b"first") for _ in range(2)] == [False, True]
+    document.lines = (f"Content-Location: /{base}/{name}",)
+    assert send(proxy, "PUT", f"/{name}", b"second").status == 200
+    assert not is_hit(proxy, f"/{name}", b"second")
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("begun", [b"", b"begun"])
 def test_who_has_the_answer_does_not_get_what_was_before(

@@ -55,7 +55,10 @@ def test_ffmpeg_seeks_to_the_same_picture(any_proxy: Proxy) -> None:
 
 def test_aria2_with_several_connections(any_proxy: Proxy, tmp_path: Path) -> None:
     before = any_proxy.access_lines()
-    options = ("--no-conf", "-q", "-x4", "-s4", "-k1M", "--file-allocation=none", "-d", tmp_path)
+    # Without a limit the first connection may have it all before there is a second.
+    pace = "--max-overall-download-limit=8M"
+    options = ("--no-conf", "-q", "-x4", "-s4", "-k1M", pace, "--file-allocation=none")
+    options = (*options, "-d", tmp_path)
     done = run(require("aria2c"), *options, "-o", "big.bin", f"{any_proxy.url}/big.bin")
     assert done.returncode == 0, done.stdout
     assert (tmp_path / "big.bin").read_bytes() == endless(0, BIG)

@@ -219,3 +219,21 @@ async def test_a_target_that_leads_to_the_proxy_itself() -> None:
         status, _ = await proxy.ask(f"/?target_url=http://alias.test:{proxy.port}/")
         assert status == 508
         assert proxy.app.sites.target is None
+
+
+@pytest.mark.parametrize(
+    ("allowed", "status"),
+    [
+        ([], 502),
+        (["*"], 502),
+        (["gone.example"], 502),
+        (["*.example"], 502),
+        # Only an address could have let it pass, and it has none.
+        (["127.0.0.1"], 403),
+        (["10.0.0.0/8", "other.example"], 403),
+    ],
+)
+@both_loops
+async def test_a_name_without_an_address(allowed: list[str], status: int) -> None:
+    async with served(Names(), FORWARD=True, FORWARD_ALLOW=allowed) as proxy:
+        assert (await proxy.ask("http://gone.example/"))[0] == status

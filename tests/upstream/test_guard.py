@@ -36,6 +36,10 @@ class Only:
         self.allowed = allowed
         self.asked: list[str] = []
 
+    def check_nameless(self, host: str) -> None:
+        if not self.allowed:
+            raise Forbidden(host, "for this test")
+
     def check(self, address: str) -> None:
         self.asked.append(address)
         if address not in self.allowed:
@@ -190,6 +194,12 @@ async def test_the_clients_end_is_the_tunnels_end() -> None:
 async def test_tunnels_that_cannot_be_opened() -> None:
     cases: list[tuple[Any, Endpoint, type[Exception]]] = [
         (Names(error=OSError("no such name")), Endpoint("o.example", 443), ResolveFailed),
+        (
+            Names(error=OSError("none")),
+            Endpoint("o.example", 443, guard=Only("::1")),
+            ResolveFailed,
+        ),
+        (Names(error=OSError("none")), Endpoint("o.example", 443, guard=Only()), Forbidden),
         (local(closed_port()), Endpoint("o.example", 443), ConnectFailed),
         (local(1), Endpoint("o.example", 443, guard=Only()), Forbidden),
         (Mute(), Endpoint("o.example", 443), ConnectTimeout),

@@ -123,6 +123,9 @@ def test_what_was_idle_for_too_long_is_left_for_others() -> None:
 
 def test_connections_of_another_guard_are_others() -> None:
     class Guard:
+        def check_nameless(self, host: str) -> None:
+            raise AssertionError("nothing is resolved")
+
         def check(self, address: str) -> None:
             """All may pass."""
 
