@@ -1,10 +1,8 @@
 """Extents that several processes use at once, and processes that are killed while they do."""
 
-import os
 import random
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +11,6 @@ from tests.cache.bytes_of import (
     LATER,
     NOW,
     SLICE,
-    VERSION,
     content,
     fill,
     new_extent,
@@ -22,25 +19,18 @@ from tests.cache.bytes_of import (
     path_of,
     readable,
 )
-from tests.cache.children import Child, Connection
+from tests.cache.children import Child
+from tests.cache.extent_users import (
+    come_and_go,
+    create,
+    die_before_the_link,
+    fill_in_steps,
+    fill_until_killed,
+    set_every_second,
+    watch,
+)
 
 ROUNDS = 50
-STEP = 4096
-
-
-def fill_in_steps(pipe: Connection, directory: Path, numbers: list[int]) -> None:
-    """Fill slices from the front; tell each step, and wait for leave to make it."""
-    extent = new_extent(directory)
-    data = content()
-    for n in numbers:
-        for place in range(n * SLICE, (n + 1) * SLICE, STEP):
-            pipe.send("growing")
-            pipe.recv()
-            extent.data[place : place + STEP] = data[place : place + STEP]
-            extent.grow(n, place + STEP - n * SLICE)
-        pipe.send("completing")
-        pipe.recv()
-        extent.complete(n)
 
 
 def test_kill_in_a_loop(tmp_path: Path) -> None:
@@ -74,37 +64,6 @@ def test_kill_in_a_loop(tmp_path: Path) -> None:
             kept = set()
 
 
-class Deadly:
-    """Words that kill the process with their n-th store, before or after it is done."""
-
-    stores = 0
-
-    def __init__(self, words: memoryview, last: int) -> None:
-        self._words, self._last = words, last
-
-    def __getitem__(self, n: Any) -> Any:
-        return self._words[n]
-
-    def __setitem__(self, n: Any, value: Any) -> None:
-        if Deadly.stores == self._last:
-            os.kill(os.getpid(), signal.SIGKILL)
-        Deadly.stores += 1
-        self._words[n] = value
-
-
-def fill_until_killed(pipe: Connection, directory: Path, last: int) -> None:
-    extent = new_extent(directory, 2 * SLICE, boot=LATER)
-    for name in ("_words", "_present", "_boots", "data"):
-        setattr(extent, name, Deadly(getattr(extent, name), last))
-    data = content(2 * SLICE)
-    for n in (0, 1):
-        for place in (n * SLICE, n * SLICE + SLICE // 2):
-            extent.data[place : place + SLICE // 2] = data[place : place + SLICE // 2]
-            extent.grow(n, place + SLICE // 2 - n * SLICE)
-        extent.complete(n)
-    pipe.send(Deadly.stores)
-
-
 @pytest.mark.parametrize("before", ["nothing", "a whole slice", "a damaged slice"])
 def test_a_filler_killed_between_any_two_stores(tmp_path: Path, before: str) -> None:
     data = content(2 * SLICE)
@@ -136,13 +95,6 @@ def test_a_filler_killed_between_any_two_stores(tmp_path: Path, before: str) -> 
     assert last > 15
 
 
-def set_every_second(pipe: Connection, directory: Path, first: int) -> None:
-    extent = open_extent(directory)
-    while pipe.recv():
-        fill(extent, *range(first, 64, 2))
-        pipe.send("done")
-
-
 def test_neighbouring_slices_are_set_by_two_processes(tmp_path: Path) -> None:
     extent = new_extent(tmp_path)
     with (
@@ -160,14 +112,6 @@ def test_neighbouring_slices_are_set_by_two_processes(tmp_path: Path) -> None:
             assert bytes(extent.data) == content()
 
 
-def create(pipe: Connection, directory: Path) -> None:
-    """Create the extent when told to, and store the slice of that number."""
-    while (n := pipe.recv()) is not None:
-        extent = new_extent(directory / str(n // 4))
-        fill(extent, n % 4)
-        pipe.send(os.fstat(extent.fd).st_ino)
-
-
 def test_the_same_extent_is_created_by_several_at_once(tmp_path: Path) -> None:
     children = [Child(create, tmp_path) for _ in range(3)]
     try:
@@ -181,22 +125,6 @@ def test_the_same_extent_is_created_by_several_at_once(tmp_path: Path) -> None:
     finally:
         for child in children:
             child.__exit__(None, None, None)
-
-
-def come_and_go(pipe: Connection, directory: Path, rounds: int) -> None:
-    """Create, allocate and discard one extent again and again; tell what that summed up to."""
-    total = 0
-    pipe.send("ready")
-    pipe.recv()
-    for turn in range(rounds):
-        extent = new_extent(directory)
-        try:
-            total += extent.allocate(turn % 64, 1)
-        except FileNotFoundError:
-            assert extent.gone
-        if turn % 3 == 0:
-            total -= extent.discard()
-    pipe.send(total)
 
 
 def test_what_comes_and_goes_is_counted_exactly(tmp_path: Path) -> None:
@@ -216,12 +144,6 @@ def test_what_comes_and_goes_is_counted_exactly(tmp_path: Path) -> None:
         assert left.counted == left.path.stat().st_blocks * 512
     names = [path.name for path in path_of(tmp_path).parent.iterdir()]
     assert names == ([path_of(tmp_path).name] if left else [])
-
-
-def watch(pipe: Connection, directory: Path) -> None:
-    extent = open_extent(directory)
-    while pipe.recv():
-        pipe.send((extent.gone, extent.last_used, extent.filled(0), extent.run(0, 9)))
 
 
 def test_what_one_says_the_other_sees(tmp_path: Path) -> None:
@@ -248,8 +170,3 @@ def test_a_creator_killed_leaves_nothing_under_the_name(tmp_path: Path) -> None:
     assert left[0].endswith(".new")
     fill(new_extent(tmp_path), 0)
     assert open_extent(tmp_path).holds(0)
-
-
-def die_before_the_link(_: Connection, directory: Path) -> None:
-    os.link = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
-    Extent.create(path_of(directory), VERSION, 0, SLICE, SLICE)

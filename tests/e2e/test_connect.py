@@ -7,6 +7,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -26,22 +27,97 @@ from tests.e2e.tunnels import (
     refused,
     wait_tunnels,
 )
-from tests.peers import closed_port
 
 LONG = 64 << 20
 
 
-@pytest.fixture
-def end() -> Iterator[FarEnd]:
-    """What a tunnel leads to."""
-    with far_end() as listening:
-        yield listening
+Ends = list[FarEnd]
+
+
+@pytest.fixture(scope="module")
+def ends() -> Iterator[Ends]:
+    """One for each test: the proxies that tests share have to be told the ports at the start."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(far_end()) for _ in range(40)]
+
+
+@pytest.fixture(scope="module")
+def ports(ends: Ends) -> list[int]:
+    """The ports of all `ends`, also of those that tests have taken."""
+    return [end.port for end in ends]
 
 
 @pytest.fixture
-def proxy(end: FarEnd, start_proxy: StartProxy) -> Proxy:
-    """A proxy that makes tunnels to `end`."""
-    return forwarding(start_proxy, end.port)
+def end(ports: list[int], ends: Ends) -> Iterator[FarEnd]:
+    """What a tunnel leads to; no other test has this port."""
+    taken = ends.pop()
+    yield taken
+    taken.close()
+
+
+@pytest.fixture(scope="module")
+def start_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartProxy]:
+    """Start a proxy that several tests share."""
+    with ExitStack() as stack:
+
+        def start(*flags: str, **environ: str) -> Proxy:
+            directory = tmp_path_factory.mktemp("proxy")
+            return stack.enter_context(Proxy(directory, *flags, cache=False, **environ))
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def shared_proxy(ports: list[int], start_shared: StartProxy) -> Proxy:
+    """A proxy that makes tunnels to `ends`; tests take `proxy`."""
+    return forwarding(start_shared, *ports)
+
+
+@pytest.fixture
+def proxy(shared_proxy: Proxy) -> Proxy:
+    """A proxy that makes tunnels to `end`, and has none open."""
+    wait_tunnels(shared_proxy, 0)
+    shared_proxy.wait_idle()
+    return shared_proxy
+
+
+@pytest.fixture(scope="module")
+def standard(start_shared: StartProxy) -> Proxy:
+    """A proxy that makes tunnels to port 443 alone, as it comes."""
+    return forwarding(start_shared, APRP_FORWARD_ALLOW="127.0.0.1,localhost,*.invalid")
+
+
+@pytest.fixture(scope="module")
+def inward(ports: list[int], start_shared: StartProxy) -> Proxy:
+    """A proxy that makes tunnels to `ends`, if loopback needs no leave."""
+    return forwarding(start_shared, *ports, APRP_FORWARD_ALLOW="")
+
+
+@pytest.fixture(scope="module")
+def guarded(ports: list[int], secure_origin: ScriptedOrigin, start_shared: StartProxy) -> Proxy:
+    """A proxy that asks for a password before it makes tunnels to `ends` and `secure`."""
+    users = "ada:lovelace,bob:x:y"
+    return forwarding(start_shared, secure_origin.port, *ports, APRP_PROXY_USERS=users)
+
+
+def opened(proxy: Proxy) -> int:
+    """How many tunnels have been opened so far."""
+    return int(proxy.stats()["tunnels"]["opened"])
+
+
+# First, while the proxy has memory of nobody else to use again.
+def test_who_does_not_read_costs_no_memory(end: FarEnd, proxy: Proxy) -> None:
+    memory = anonymous_memory(proxy.pid)
+    with connect(proxy, end.authority) as connection:
+        far = end.accept()
+        far.settimeout(0.5)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while True:
+                sent += far.send(endless(sent, sent + (1 << 20)))
+        assert sent < socket_buffers() * 2
+        assert anonymous_memory(proxy.pid) < memory + (8 << 20)
+        assert connection.read(sent) == endless(0, sent)
 
 
 def test_the_answer_has_no_body_and_no_framing(end: FarEnd, proxy: Proxy) -> None:
@@ -66,6 +142,7 @@ def test_http_1_0_gets_a_tunnel_too(end: FarEnd, proxy: Proxy) -> None:
 
 
 def test_bytes_go_both_ways_and_are_counted(end: FarEnd, proxy: Proxy) -> None:
+    before = proxy.stats()["tunnels"]
     with connect(proxy, end.authority, early=b"\x16\x03early ") as connection:
         far = end.accept()
         connection.send(b"\x00\r\n\r\nGET / HTTP/1.1\r\n\r\n")
@@ -76,10 +153,11 @@ def test_bytes_go_both_ways_and_are_counted(end: FarEnd, proxy: Proxy) -> None:
         assert told["tunnels"]["open"] == 1
         assert told["transfers"]["active"] == 0
     far.close()
-    told = wait_tunnels(proxy, 0)
-    assert told["opened"] == 1
-    assert told["bytes_up"]["bytes"] == 31  # type: ignore[index]
-    assert told["bytes_down"]["bytes"] == 22  # type: ignore[index]
+    wait_tunnels(proxy, 0)
+    told = proxy.stats()["tunnels"]
+    assert told["opened"] == before["opened"] + 1
+    assert told["bytes_up"]["bytes"] == before["bytes_up"]["bytes"] + 31
+    assert told["bytes_down"]["bytes"] == before["bytes_down"]["bytes"] + 22
     line = proxy.wait_access_line(end.authority)
     assert (line["method"], line["status"]) == ("CONNECT", 200)
 
@@ -104,20 +182,6 @@ def test_much_goes_both_ways_at_once(end: FarEnd, proxy: Proxy) -> None:
             thread.join(PATIENCE)
         assert got == [endless(0, LONG)]
         assert connection.read_all() == b""
-
-
-def test_who_does_not_read_costs_no_memory(end: FarEnd, proxy: Proxy) -> None:
-    memory = anonymous_memory(proxy.pid)
-    with connect(proxy, end.authority) as connection:
-        far = end.accept()
-        far.settimeout(0.5)
-        sent = 0
-        with pytest.raises(TimeoutError):
-            while True:
-                sent += far.send(endless(sent, sent + (1 << 20)))
-        assert sent < socket_buffers() * 2
-        assert anonymous_memory(proxy.pid) < memory + (8 << 20)
-        assert connection.read(sent) == endless(0, sent)
 
 
 @pytest.mark.parametrize("first", ["client", "origin"])
@@ -207,35 +271,29 @@ def test_what_is_no_host_and_port_is_malformed(end: FarEnd, proxy: Proxy, author
     assert end.connections == 0
 
 
-def test_a_port_that_is_not_listed(end: FarEnd, start_proxy: StartProxy) -> None:
-    # 443 alone, as it comes.
-    proxy = forwarding(start_proxy)
-    assert "CONNECT_PORTS" in check_problem(refused(proxy, end.authority), 403)
+def test_a_port_that_is_not_listed(end: FarEnd, standard: Proxy) -> None:
+    assert "CONNECT_PORTS" in check_problem(refused(standard, end.authority), 403)
     assert end.connections == 0
 
 
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"]
 )
-def test_loopback_is_not_reached_unless_it_is_listed(
-    end: FarEnd, start_proxy: StartProxy, host: str
-) -> None:
-    proxy = forwarding(start_proxy, end.port, APRP_FORWARD_ALLOW="")
-    assert "FORWARD_ALLOW" in check_problem(refused(proxy, f"{host}:{end.port}"), 403)
+def test_loopback_is_not_reached_unless_it_is_listed(end: FarEnd, inward: Proxy, host: str) -> None:
+    assert "FORWARD_ALLOW" in check_problem(refused(inward, f"{host}:{end.port}"), 403)
     assert end.connections == 0
 
 
-def test_a_host_that_refuses(start_proxy: StartProxy) -> None:
-    port = closed_port()
-    proxy = forwarding(start_proxy, port)
-    check_problem(refused(proxy, f"127.0.0.1:{port}"), 502)
-    assert wait_tunnels(proxy, 0)["opened"] == 0
+def test_a_host_that_refuses(end: FarEnd, proxy: Proxy) -> None:
+    before = opened(proxy)
+    end.close()
+    check_problem(refused(proxy, end.authority), 502)
+    assert wait_tunnels(proxy, 0)["opened"] == before
 
 
-def test_a_name_that_has_no_address(start_proxy: StartProxy) -> None:
+def test_a_name_that_has_no_address(standard: Proxy) -> None:
     # RFC 6761 section 6.4: such a name never has one.
-    proxy = forwarding(start_proxy, APRP_FORWARD_ALLOW="*.invalid")
-    with Connection(proxy.port) as connection:
+    with Connection(standard.port) as connection:
         connection.ask("nowhere.invalid:443", method="CONNECT")
         check_problem(connection.read_reply(), 502)
 
@@ -247,11 +305,13 @@ def test_the_proxy_itself_is_a_loop(end: FarEnd, proxy: Proxy) -> None:
 
 def test_a_refusal_leaves_the_connection_as_it_was(end: FarEnd, proxy: Proxy) -> None:
     with Connection(proxy.port) as connection:
+        connection.ask("/status")
+        before = json.loads(connection.read_reply().body)["counter"]
         for _ in range(2):
             connection.ask("127.0.0.1:1", method="CONNECT")
             check_problem(connection.read_reply(), 403)
         connection.ask("/status")
-        assert json.loads(connection.read_reply().body)["counter"] == 3
+        assert json.loads(connection.read_reply().body)["counter"] == before + 3
 
 
 def test_a_body_is_refused(end: FarEnd, proxy: Proxy) -> None:
@@ -274,16 +334,15 @@ def test_forwarding_is_off_as_it_comes(end: FarEnd, start_proxy: StartProxy) -> 
 # Who may ask.
 
 
-def test_a_password_is_asked_for(end: FarEnd, start_proxy: StartProxy) -> None:
-    proxy = forwarding(start_proxy, end.port, APRP_PROXY_USERS="ada:lovelace,bob:x:y")
-    reply = refused(proxy, end.authority)
+def test_a_password_is_asked_for(end: FarEnd, guarded: Proxy) -> None:
+    reply = refused(guarded, end.authority)
     check_problem(reply, 407)
     assert (reply.get("Proxy-Authenticate") or "").startswith("Basic realm=")
     # ada:wrong
-    check_problem(refused(proxy, end.authority, "Proxy-Authorization: Basic YWRhOndyb25n"), 407)
+    check_problem(refused(guarded, end.authority, "Proxy-Authorization: Basic YWRhOndyb25n"), 407)
     assert end.connections == 0
     # bob:x:y
-    with connect(proxy, end.authority, "Proxy-Authorization: Basic Ym9iOng6eQ==") as connection:
+    with connect(guarded, end.authority, "Proxy-Authorization: Basic Ym9iOng6eQ==") as connection:
         connection.send(b"x")
         assert receive(end.accept(), 1) == b"x"
 
@@ -297,21 +356,26 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority.make(tmp_path_factory.mktemp("authority"))
 
 
-@pytest.fixture
-def secure(authority: Authority) -> Iterator[ScriptedOrigin]:
-    """An https origin that clients reach through a tunnel."""
+@pytest.fixture(scope="module")
+def secure_origin(authority: Authority) -> Iterator[ScriptedOrigin]:
+    """An https origin that clients reach through a tunnel; tests take `secure`."""
     origin = ScriptedOrigin(authority.server("tunnelled", "IP:127.0.0.1"))
     yield origin
     origin.close()
-    origin.check()
+
+
+@pytest.fixture
+def secure(secure_origin: ScriptedOrigin) -> Iterator[ScriptedOrigin]:
+    """An https origin; a script that fails makes the test fail."""
+    yield secure_origin
+    secure_origin.check()
 
 
 def test_curl_fetches_https_through_a_tunnel(
-    secure: ScriptedOrigin, authority: Authority, start_proxy: StartProxy
+    secure: ScriptedOrigin, authority: Authority, guarded: Proxy
 ) -> None:
-    proxy = forwarding(start_proxy, secure.port, APRP_PROXY_USERS="ada:lovelace")
     path = secure.plays(serves(FILM))
-    options = ("-x", proxy.url, "--proxy-user", "ada:lovelace", "--cacert", str(authority.file))
+    options = ("-x", guarded.url, "--proxy-user", "ada:lovelace", "--cacert", str(authority.file))
     got = curl(secure.url + path, *options)
     assert got.exit_code == 0, got.errors
     assert got.reply.body == FILM
@@ -331,8 +395,7 @@ def test_curl_tunnels_plain_http_when_it_is_told_to(nginx: str, start_proxy: Sta
     assert wait_tunnels(proxy, 0)["opened"] == 1
 
 
-def test_curl_is_told_what_is_wrong(end: FarEnd, start_proxy: StartProxy) -> None:
-    proxy = forwarding(start_proxy)
-    got = curl(f"https://{end.authority}/", "-x", proxy.url)
+def test_curl_is_told_what_is_wrong(end: FarEnd, standard: Proxy) -> None:
+    got = curl(f"https://{end.authority}/", "-x", standard.url)
     assert got.exit_code == 56 or got.exit_code == 7
     assert "403" in got.errors

@@ -32,10 +32,12 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
         yield started
 
 
-@pytest.fixture
-def cached(start_proxy: StartProxy) -> Proxy:
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     """The same with a cache."""
-    return start_proxy("--upstream", "http://127.0.0.1:9", cache=True, **FORWARDS)
+    flags = ("--upstream", "http://127.0.0.1:9")
+    with Proxy(tmp_path_factory.mktemp("proxy"), *flags, cache=True, **FORWARDS) as started:
+        yield started
 
 
 def through(proxy: Proxy, url: str, *options: str) -> Curled:

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -19,14 +20,35 @@ LIMITED = {"APRP_MAX_BODY_SIZE": "1M"}
 EXPECT = "Expect: 100-continue"
 
 
+@pytest.fixture(scope="module")
+def limited(
+    shared_origin: ScriptedOrigin, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """A proxy that takes bodies of up to `MOST` bytes."""
+    directory = tmp_path_factory.mktemp("proxy")
+    with Proxy(directory, "--upstream", shared_origin.url, **LIMITED) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def hasty(
+    shared_origin: ScriptedOrigin, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """A proxy that waits 300 ms for an origin, and a second for a body to go on."""
+    flags = ("--first-byte-timeout", "300ms", "--idle-timeout", "300ms", "--body-timeout", "1")
+    with Proxy(
+        tmp_path_factory.mktemp("proxy"), "--upstream", shared_origin.url, *flags
+    ) as started:
+        yield started
+
+
 @pytest.mark.parametrize("method", ["POST", "GET"])
 @pytest.mark.parametrize("lines", [(), (EXPECT,)])
 def test_a_body_that_is_said_to_be_too_large(
-    origin: ScriptedOrigin, start_proxy: StartProxy, method: str, lines: tuple[str, ...]
+    origin: ScriptedOrigin, limited: Proxy, method: str, lines: tuple[str, ...]
 ) -> None:
-    proxy = start_proxy("--upstream", origin.url, **LIMITED)
     path = origin.plays(echoes())
-    with Connection(proxy.port) as connection:
+    with Connection(limited.port) as connection:
         connection.ask(path, framing(MOST + 1, False), *lines, method=method)
         # Before a byte of it was sent, and without one being asked for.
         reply = connection.read_reply()
@@ -38,23 +60,21 @@ def test_a_body_that_is_said_to_be_too_large(
 
 
 def test_it_is_told_to_a_client_that_sends_it_all_the_same(
-    origin: ScriptedOrigin, start_proxy: StartProxy
+    origin: ScriptedOrigin, limited: Proxy
 ) -> None:
-    proxy = start_proxy("--upstream", origin.url, **LIMITED)
     path = origin.plays(echoes())
-    (reply,) = send_raw(proxy.port, message("PUT", path, bytes(30 << 20)))
+    (reply,) = send_raw(limited.port, message("PUT", path, bytes(30 << 20)))
     check_problem(reply, 413)
     assert origin.asked(path) == []
 
 
 @pytest.mark.parametrize("lines", [(), (EXPECT,)])
 def test_chunks_that_become_too_many(
-    origin: ScriptedOrigin, start_proxy: StartProxy, lines: tuple[str, ...]
+    origin: ScriptedOrigin, limited: Proxy, lines: tuple[str, ...]
 ) -> None:
-    proxy = start_proxy("--upstream", origin.url, **LIMITED)
     taken = Aborted()
     path = origin.plays(taken)
-    with Connection(proxy.port) as connection:
+    with Connection(limited.port) as connection:
         connection.ask(path, framing(0, True), *lines, method="POST")
         if lines:
             assert connection.read_head().status == 100
@@ -75,12 +95,11 @@ def test_chunks_that_become_too_many(
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_that_is_just_not_too_large(
-    origin: ScriptedOrigin, start_proxy: StartProxy, chunked: bool
+    origin: ScriptedOrigin, limited: Proxy, chunked: bool
 ) -> None:
-    proxy = start_proxy("--upstream", origin.url, **LIMITED)
     path = origin.plays(echoes())
     body = bytes(range(256)) * (MOST // 256)
-    with Connection(proxy.port) as connection:
+    with Connection(limited.port) as connection:
         for _ in range(2):
             connection.send(message("POST", path, body, chunked=chunked))
             assert connection.read_reply().body == body
@@ -186,11 +205,10 @@ def test_extensions_of_less_than_4_kb_are_left_out(
             assert connection.read_reply().body == b"a" * 40
 
 
-def test_a_body_that_does_not_go_on(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
-    proxy = start_proxy("--upstream", origin.url, "--body-timeout", "500ms")
+def test_a_body_that_does_not_go_on(origin: ScriptedOrigin, hasty: Proxy) -> None:
     taken = Aborted()
     path = origin.plays(taken)
-    with Connection(proxy.port) as connection:
+    with Connection(hasty.port) as connection:
         connection.ask(path, framing(10, False), method="POST")
         connection.send(b"01234")
         assert taken.begun.wait(PATIENCE)
@@ -200,12 +218,7 @@ def test_a_body_that_does_not_go_on(origin: ScriptedOrigin, start_proxy: StartPr
     taken.wait()
 
 
-def test_a_slow_client_does_not_make_the_origin_late(
-    origin: ScriptedOrigin, start_proxy: StartProxy
-) -> None:
-    proxy = start_proxy(
-        *("--upstream", origin.url, "--first-byte-timeout", "300ms", "--idle-timeout", "300ms")
-    )
+def test_a_slow_client_does_not_make_the_origin_late(origin: ScriptedOrigin, hasty: Proxy) -> None:
     heard = threading.Semaphore(0)
 
     def script(peer: Peer) -> None:
@@ -215,7 +228,7 @@ def test_a_slow_client_does_not_make_the_origin_late(
         peer.send(answer("200 OK", b""))
 
     path = origin.plays(script)
-    with Connection(proxy.port) as connection:
+    with Connection(hasty.port) as connection:
         connection.ask(path, framing(6, False), method="POST")
         for _ in range(6):
             # A pause that is part of what is tested: in all, several times the limits.
@@ -226,17 +239,13 @@ def test_a_slow_client_does_not_make_the_origin_late(
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
-def test_an_origin_that_is_late(
-    origin: ScriptedOrigin, start_proxy: StartProxy, method: str
-) -> None:
-    proxy = start_proxy("--upstream", origin.url, "--first-byte-timeout", "300ms")
-
+def test_an_origin_that_is_late(origin: ScriptedOrigin, hasty: Proxy, method: str) -> None:
     def script(peer: Peer) -> None:
         assert whole(peer) == b"abc"
         peer.wait_broken()
 
     path = origin.plays(script)
-    with Connection(proxy.port) as connection:
+    with Connection(hasty.port) as connection:
         connection.send(message(method, path, b"abc"))
         check_problem(connection.read_reply(), 504)
     assert len(origin.asked(path)) == 1
@@ -290,10 +299,9 @@ def test_a_client_that_leaves_while_its_answer_is_awaited(
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("body", [b"", b"abc"])
 def test_a_kept_connection_that_the_origin_closes(
-    origin: ScriptedOrigin, start_proxy: StartProxy, method: str, body: bytes
+    origin: ScriptedOrigin, scripted_proxy: Proxy, method: str, body: bytes
 ) -> None:
     # RFC 9110 section 9.2.2: what is not idempotent is not sent twice.
-    proxy = start_proxy("--upstream", origin.url)
     warm = origin.plays(says(answer("200 OK", b"")))
     done = []
 
@@ -307,8 +315,8 @@ def test_a_kept_connection_that_the_origin_closes(
             peer.send(answer("200 OK", b""))
 
     path = origin.plays(script)
-    assert proxy.get(warm).status == 200
-    with Connection(proxy.port) as connection:
+    assert scripted_proxy.get(warm).status == 200
+    with Connection(scripted_proxy.port) as connection:
         connection.send(message(method, path, body))
         reply = connection.read_reply()
     again = method in ("PUT", "DELETE") and not body

@@ -4,7 +4,7 @@ import queue
 import ssl
 import threading
 import time
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,7 +20,7 @@ RATE = 4 << 20
 """RATE_LIMIT, bytes a second."""
 BURST = 4 << 20
 """RATE_LIMIT_AFTER, bytes."""
-BODY = endless(0, 8 << 20)
+BODY = endless(0, 6 << 20)
 FLAGS = ("--rate-limit", "4M", "--rate-limit-after", "4M")
 # Pieces of a tenth of a second's worth, a few heads, and a millisecond here and there.
 LEEWAY = RATE // 5
@@ -63,10 +63,20 @@ def get(connection: Connection, watch: Watch, target: str, method: str = "GET") 
     watch.take(connection, BODY)
 
 
-@pytest.fixture
-def limited(origin: ScriptedOrigin, start_proxy: StartProxy) -> Proxy:
+@pytest.fixture(scope="module")
+def limited(
+    shared_origin: ScriptedOrigin, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
     """A proxy with a cache and a limit."""
-    return start_proxy("--upstream", origin.url, *FLAGS, cache=True, **FORWARDS)
+    flags = ("--upstream", shared_origin.url, *FLAGS)
+    with Proxy(tmp_path_factory.mktemp("proxy"), *flags, cache=True, **FORWARDS) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The authority that signs the proxies' certificate."""
+    return Authority.make(tmp_path_factory.mktemp("authority"))
 
 
 def test_what_is_fetched_and_what_is_stored(origin: ScriptedOrigin, limited: Proxy) -> None:
@@ -106,9 +116,8 @@ def test_without_a_cache(origin: ScriptedOrigin, start_proxy: StartProxy) -> Non
 
 @pytest.mark.parametrize("cache", [False, True])
 def test_over_tls(
-    origin: ScriptedOrigin, start_proxy: StartProxy, tmp_path: Path, cache: bool
+    origin: ScriptedOrigin, start_proxy: StartProxy, authority: Authority, cache: bool
 ) -> None:
-    authority = Authority.make(tmp_path)
     cert, key = authority.files("site", "IP:127.0.0.1")
     secure = ("--tls-cert", str(cert), "--tls-key", str(key))
     proxy = start_proxy("--upstream", origin.url, *FLAGS, *secure, cache=cache)
@@ -165,7 +174,7 @@ def test_small_answers_are_not_held_up(origin: ScriptedOrigin, limited: Proxy) -
 
 
 def test_one_that_is_held_up_holds_up_nobody(origin: ScriptedOrigin, limited: Proxy) -> None:
-    path, small = origin.plays(serves(BODY)), origin.plays(serves(b"abc"))
+    path, small = origin.plays(serves(endless(0, 8 << 20))), origin.plays(serves(b"abc"))
     with Connection(limited.port) as slow, Connection(limited.port) as other:
         slow.ask(path)
         assert slow.read(BURST)

@@ -21,6 +21,13 @@ def fresh(origin: ScriptedOrigin, start_proxy: StartProxy) -> Proxy:
     return start_proxy("--upstream", origin.url)
 
 
+@pytest.fixture
+def shared(origin: ScriptedOrigin, scripted_proxy: Proxy) -> Proxy:
+    """A proxy that may have been asked for much; nothing is under way."""
+    scripted_proxy.wait_idle()
+    return scripted_proxy
+
+
 def test_the_first_look_at_the_counters(fresh: Proxy) -> None:
     told = fresh.stats()
     assert told["version"] == aprp.__version__
@@ -56,22 +63,23 @@ def test_counters_count(origin: ScriptedOrigin, fresh: Proxy) -> None:
     assert before["origins"]["connects"] + before["origins"]["reuses"] == 4
 
 
-def test_what_is_under_way_is_counted_as_active(origin: ScriptedOrigin, fresh: Proxy) -> None:
+def test_what_is_under_way_is_counted_as_active(origin: ScriptedOrigin, shared: Proxy) -> None:
     def script(peer: Peer) -> None:
         peer.send(head("200 OK", "Content-Length: 10") + b"12345")
         peer.wait_broken()
 
     path = origin.plays(script)
-    connections = [Connection(fresh.port) for _ in range(3)]
+    before = shared.stats()["transfers"]["aborted_by_clients"]
+    connections = [Connection(shared.port) for _ in range(3)]
     for connection in connections:
         connection.ask(path)
         assert connection.read_head().status == 200
-    assert fresh.stats()["transfers"]["active"] == 3
+    assert shared.stats()["transfers"]["active"] == 3
     for connection in connections:
         connection.close()
-    told = fresh.wait_idle()
+    told = shared.wait_idle()
     assert told["transfers"]["active"] == 0
-    assert told["transfers"]["aborted_by_clients"] == 3
+    assert told["transfers"]["aborted_by_clients"] == before + 3
 
 
 @pytest.mark.parametrize(
@@ -87,9 +95,10 @@ def test_what_is_under_way_is_counted_as_active(origin: ScriptedOrigin, fresh: P
     ],
 )
 def test_stats_by_accept_and_by_parameter(
-    fresh: Proxy, target: str, accept: str, html: bool
+    shared: Proxy, target: str, accept: str, html: bool
 ) -> None:
-    reply = fresh.get(target, Accept=accept)
+    number = shared.stats()["requests"] + 1
+    reply = shared.get(target, Accept=accept)
     assert reply.status == 200
     assert reply.get("Cache-Control") == "no-store"
     assert "Accept" in (reply.get("Vary") or "")
@@ -100,32 +109,33 @@ def test_stats_by_accept_and_by_parameter(
         # Whole in itself, and the units are there.
         assert not re.search(r'(?:src|href)="?(?:https?:)?//', text)
         assert all(unit in text for unit in (">bytes<", ">kB<", ">MB<"))
-        assert '<data value="1">1</data>' in text
+        assert f'<data value="{number}">{number}</data>' in text
     else:
         assert reply.get("Content-Type") == "application/json"
-        assert json.loads(reply.body)["requests"] == 1
+        assert json.loads(reply.body)["requests"] == number
 
 
-def test_a_format_that_is_not_known(fresh: Proxy) -> None:
-    reply = fresh.get("/stats?format=xml")
+def test_a_format_that_is_not_known(shared: Proxy) -> None:
+    reply = shared.get("/stats?format=xml")
     assert (reply.status, reply.get("Content-Type")) == (400, "application/problem+json")
 
 
-def test_the_short_status(fresh: Proxy) -> None:
-    for number in (1, 2, 3):
-        told = json.loads(fresh.get("/status").body)
+def test_the_short_status(shared: Proxy) -> None:
+    before = shared.stats()["requests"]
+    for number in range(before + 1, before + 4):
+        told = json.loads(shared.get("/status").body)
         assert told == {"counter": number, "uptime": told["uptime"]}
         assert isinstance(told["uptime"], float)
 
 
-def test_health(fresh: Proxy) -> None:
-    reply = fresh.get("/healthz")
+def test_health(shared: Proxy) -> None:
+    reply = shared.get("/healthz")
     assert (reply.status, json.loads(reply.body)) == (200, {"status": "ok"})
 
 
 @pytest.mark.parametrize("page", ["/stats", "/status", "/healthz"])
-def test_own_pages_for_head(fresh: Proxy, page: str) -> None:
-    reply = fresh.head(page)
+def test_own_pages_for_head(shared: Proxy, page: str) -> None:
+    reply = shared.head(page)
     length = reply.get("Content-Length")
     assert reply.status == 200 and length is not None and int(length) > 10
     assert reply.body == b""

@@ -29,21 +29,19 @@ def at_origin(origin: ScriptedOrigin, path: str) -> list[str | None]:
     return [request.get("X-Request-ID") for request in origin.asked(path)]
 
 
-def test_an_id_is_taken_over(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
+def test_an_id_is_taken_over(origin: ScriptedOrigin, scripted_proxy: Proxy) -> None:
     path = origin.plays(serves(FILM))
-    proxy = start_proxy("--upstream", origin.url)
-    assert id_of(proxy.get(path, **{"x-request-id": "job-17"})) == "job-17"
+    assert id_of(scripted_proxy.get(path, **{"x-request-id": "job-17"})) == "job-17"
     assert at_origin(origin, path) == ["job-17"]
-    assert proxy.wait_access_line(path)["request_id"] == "job-17"
+    assert scripted_proxy.wait_access_line(path)["request_id"] == "job-17"
 
 
-def test_where_there_is_none_one_is_made(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
+def test_where_there_is_none_one_is_made(origin: ScriptedOrigin, scripted_proxy: Proxy) -> None:
     path = origin.plays(serves(FILM))
-    proxy = start_proxy("--upstream", origin.url)
-    ids = [id_of(proxy.get(f"{path}?{n}")) for n in range(5)]
+    ids = [id_of(scripted_proxy.get(f"{path}?{n}")) for n in range(5)]
     assert len(set(ids)) == 5 and all(map(OWN.fullmatch, ids))
     assert at_origin(origin, path) == ids
-    assert [proxy.wait_access_line(f"{path}?{n}")["request_id"] for n in range(5)] == ids
+    assert [scripted_proxy.wait_access_line(f"{path}?{n}")["request_id"] for n in range(5)] == ids
 
 
 @pytest.mark.parametrize("given", ["a b", "x" * 129, 'a"b', "<b>", "a,b"])

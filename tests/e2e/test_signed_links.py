@@ -1,13 +1,18 @@
 """Signed links: `aprp sign` makes them, and a proxy with SIGNED_URLS lets nothing else in."""
 
+import contextlib
+import io
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 
+from aprp import cli
 from tests.e2e.caching import cache_status
 from tests.e2e.clients import Connection, Reply, curl
 from tests.e2e.content import FILM, PROJECT
@@ -32,6 +37,29 @@ def proxy(
         yield started
 
 
+@pytest.fixture(scope="module")
+def cached(
+    shared_origin: ScriptedOrigin, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """The same with a cache; tests leave it empty."""
+    directory = tmp_path_factory.mktemp("proxy")
+    with Proxy(directory, "--upstream", shared_origin.url, cache=True, **SIGNED) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def doors(
+    shared_origin: ScriptedOrigin, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """The same with a route, other targets and forwarding, and no upstream that answers."""
+    routes = json.dumps({"/films/": f"{shared_origin.url}/"})
+    settings = FORWARDS | {"APRP_TARGET_URL_ALLOW": "127.0.0.1", "APRP_ROUTES": routes}
+    directory = tmp_path_factory.mktemp("proxy")
+    flags = ("--upstream", "http://127.0.0.1:9")
+    with Proxy(directory, *flags, cache=False, **SIGNED | settings) as started:
+        yield started
+
+
 def aprp(*words: str, **environ: str) -> "subprocess.CompletedProcess[bytes]":
     """Run `aprp` with the key in the environment."""
     env = environment(APRP_SIGNING_KEY=KEY, **environ)
@@ -39,12 +67,19 @@ def aprp(*words: str, **environ: str) -> "subprocess.CompletedProcess[bytes]":
 
 
 def sign(*words: str, **environ: str) -> str:
-    """What `aprp sign` prints for a URL or path: one link."""
+    """What `aprp sign` prints for a URL or path: one link. It is called in this process."""
     if "--until" not in words:
         words = (*words, "--for", "1h")
-    done = aprp("sign", *words, **environ)
-    assert (done.returncode, done.stderr) == (0, b""), done
-    (link,) = done.stdout.decode().splitlines()
+    out, err = io.StringIO(), io.StringIO()
+    env = environment(APRP_SIGNING_KEY=KEY, **environ)
+    with (
+        mock.patch.dict(os.environ, env, clear=True),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = cli.main(["sign", *words])
+    assert (code, err.getvalue()) == (0, "")
+    (link,) = out.getvalue().splitlines()
     return link
 
 
@@ -93,7 +128,9 @@ def test_a_link_works_with_curl(
 
 def test_one_link_is_for_every_range(proxy: Proxy, origin: ScriptedOrigin) -> None:
     path = origin.plays(serves(FILM))
-    link = sign(path)
+    done = aprp("sign", path, "--for", "1h")
+    assert (done.returncode, done.stderr) == (0, b""), done
+    (link,) = done.stdout.decode().splitlines()
     assert ask(proxy, link).body == FILM
     assert ask(proxy, link, "Range: bytes=5-9").body == FILM[5:10]
     assert ask(proxy, f"{link}&range=5-9").body == FILM[5:10]
@@ -130,22 +167,21 @@ def test_names(proxy: Proxy, origin: ScriptedOrigin, name: str) -> None:
     assert (got.reply.status, got.reply.body) == (206, FILM[:5])
 
 
-def test_nothing_of_it_is_in_the_cache_key(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
+def test_nothing_of_it_is_in_the_cache_key(origin: ScriptedOrigin, cached: Proxy) -> None:
     path = origin.plays(serves(FILM, "Cache-Control: max-age=3600"))
-    proxy = start_proxy("--upstream", origin.url, cache=True, **SIGNED)
     one, other = sign(path, "--until", "4000000000"), sign(path, "--until", "5000000000")
     assert one != other
-    assert ask(proxy, one).body == FILM
-    wait_until(lambda: "hit" in cache_status(ask(proxy, one)), "the film is stored")
-    reply = ask(proxy, other)
+    assert ask(cached, one).body == FILM
+    wait_until(lambda: "hit" in cache_status(ask(cached, one)), "the film is stored")
+    reply = ask(cached, other)
     assert (reply.body, "hit" in cache_status(reply)) == (FILM, True)
     # What is stored is not given without a link.
-    assert "not signed" in refused(proxy, path)
+    assert "not signed" in refused(cached, path)
     listed = aprp(
-        "cache", "ls", "--json", APRP_CACHE_DIR=str(proxy.cache_dir), APRP_UPSTREAM=origin.url
+        "cache", "ls", "--json", APRP_CACHE_DIR=str(cached.cache_dir), APRP_UPSTREAM=origin.url
     )
     assert [item["target"] for item in json.loads(listed.stdout)] == [path]
-    assert ask(proxy, one, method="PURGE").status == 200
+    assert ask(cached, one, method="PURGE").status == 200
 
 
 def test_other_methods_need_a_link_too(proxy: Proxy, origin: ScriptedOrigin) -> None:
@@ -247,37 +283,33 @@ def test_what_cannot_be_read_is_no_better_with_a_link(proxy: Proxy) -> None:
 # Beside other doors.
 
 
-def test_a_target_is_not_switched_without_a_link(
-    origin: ScriptedOrigin, start_proxy: StartProxy
-) -> None:
-    settings = SIGNED | {"APRP_TARGET_URL_ALLOW": "127.0.0.1"}
-    proxy = start_proxy("--upstream", "http://127.0.0.1:9", **settings)
+def test_a_target_is_not_switched_without_a_link(origin: ScriptedOrigin, doors: Proxy) -> None:
     target = f"/?target_url={origin.url}"
-    refused(proxy, target)
-    assert proxy.stats()["target"] is None
+    refused(doors, target)
+    assert doors.stats()["target"] is None
     before = len(origin.requests)
-    assert ask(proxy, sign(target)).status == 404
-    assert proxy.stats()["target"] == origin.url
+    assert ask(doors, sign(target)).status == 404
+    assert doors.stats()["target"] == origin.url
     assert [request.target for request in origin.requests[before:]] == ["/"]
+    # And back, for the other tests.
+    ask(doors, sign("/?target_url="))
+    assert doors.stats()["target"] is None
 
 
-def test_other_hosts_need_no_link(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
+def test_other_hosts_need_no_link(origin: ScriptedOrigin, doors: Proxy) -> None:
     path = origin.plays(serves(FILM))
-    proxy = start_proxy("--upstream", origin.url, **SIGNED | FORWARDS)
     # They have their own rules; the parameters may be theirs.
-    assert ask(proxy, f"{origin.url}{path}?expires=1&signature=x").body == FILM
+    assert ask(doors, f"{origin.url}{path}?expires=1&signature=x").body == FILM
     assert origin.asked(path)[0].target == f"{path}?expires=1&signature=x"
-    refused(proxy, path)
+    refused(doors, path)
 
 
-def test_links_under_a_route(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
+def test_links_under_a_route(origin: ScriptedOrigin, doors: Proxy) -> None:
     path = origin.plays(serves(FILM))
-    routes = json.dumps({"/films/": f"{origin.url}/"})
-    proxy = start_proxy("--upstream", "http://127.0.0.1:9", **SIGNED, APRP_ROUTES=routes)
     # What clients see is signed.
-    assert ask(proxy, sign(f"/films{path}/0/9")).body == FILM[:10]
+    assert ask(doors, sign(f"/films{path}/0/9")).body == FILM[:10]
     assert origin.asked(path)[0].target == path
-    refused(proxy, f"/films{path}?{sign(path).partition('?')[2]}")
+    refused(doors, f"/films{path}?{sign(path).partition('?')[2]}")
 
 
 def test_a_range_parameter_of_another_name(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
@@ -289,18 +321,20 @@ def test_a_range_parameter_of_another_name(origin: ScriptedOrigin, start_proxy: 
     assert "does not fit" in refused(proxy, sign(path))
 
 
-def test_warm_signs_by_itself(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
+def test_warm_signs_by_itself(origin: ScriptedOrigin, cached: Proxy) -> None:
     path = origin.plays(serves(FILM, "Cache-Control: max-age=3600"))
-    proxy = start_proxy("--upstream", origin.url, cache=True, **SIGNED)
-    unsigned = aprp("cache", "warm", path, "--proxy", proxy.url)
+    unsigned = aprp("cache", "warm", path, "--proxy", cached.url)
     assert unsigned.returncode == 1
     assert b"not signed" in unsigned.stderr
-    done = aprp("cache", "warm", path, f"{proxy.url}{path}/0/9", "--proxy", proxy.url, **SIGNED_ON)
+    done = aprp(
+        "cache", "warm", path, f"{cached.url}{path}/0/9", "--proxy", cached.url, **SIGNED_ON
+    )
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"signature" not in done.stdout
     link = sign(path)
-    wait_until(lambda: "hit" in cache_status(ask(proxy, link)), "the film is stored")
+    wait_until(lambda: "hit" in cache_status(ask(cached, link)), "the film is stored")
     assert {request.target for request in origin.asked(path)} == {path}
+    assert ask(cached, link, method="PURGE").status == 200
 
 
 SIGNED_ON = {"APRP_SIGNED_URLS": "on"}

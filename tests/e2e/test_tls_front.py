@@ -8,7 +8,8 @@ import socket
 import ssl
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,36 @@ def certificates(authority: Authority, tmp_path: Path) -> Certificates:
     return certificates
 
 
+@pytest.fixture(scope="module")
+def site(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """The files of the proxies that tests share: always a certificate called first."""
+    site = Certificates(authority, tmp_path_factory.mktemp("site"))
+    site.put("first")
+    return site
+
+
+@pytest.fixture(scope="module")
+def start_shared(
+    shared_origin: ScriptedOrigin, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StartProxy]:
+    """Start a proxy before the scripted origin, once for each choice of flags."""
+    started: dict[tuple[str, ...], Proxy] = {}
+    with ExitStack() as stack:
+
+        def start(*flags: str) -> Proxy:
+            if flags not in started:
+                directory = tmp_path_factory.mktemp("proxy")
+                proxy = Proxy(directory, "--upstream", shared_origin.url, *flags)
+                started[flags] = stack.enter_context(proxy)
+            return started[flags]
+
+        yield start
+
+
 @pytest.fixture
-def encrypted(certificates: Certificates, origin: ScriptedOrigin, start_proxy: StartProxy) -> Proxy:
+def encrypted(site: Certificates, start_shared: StartProxy) -> Proxy:
     """A proxy with TLS before the scripted origin."""
-    return start_proxy("--upstream", origin.url, *certificates.flags)
+    return start_shared(*site.flags)
 
 
 def get_over_tls(
@@ -91,12 +118,10 @@ def get_over_tls(
     return connection, secured
 
 
-def test_curl_over_tls(
-    certificates: Certificates, origin: ScriptedOrigin, encrypted: Proxy
-) -> None:
+def test_curl_over_tls(site: Certificates, origin: ScriptedOrigin, encrypted: Proxy) -> None:
     path = origin.plays(serves(FILM))
     assert encrypted.url.startswith("https://")
-    trust = ("--cacert", str(certificates.authority.file))
+    trust = ("--cacert", str(site.authority.file))
     got = curl(encrypted.url + path, *trust)
     assert (got.exit_code, got.reply.status, got.reply.body) == (0, 200, FILM)
     got = curl(encrypted.url + path, *trust, "-r", "5-9", "--tls-max", "1.2")
@@ -110,7 +135,7 @@ def test_curl_over_tls(
 
 @pytest.mark.parametrize("broken", [True, False])
 def test_only_the_close_notify_says_that_an_unsized_body_is_over(
-    certificates: Certificates, origin: ScriptedOrigin, encrypted: Proxy, broken: bool
+    site: Certificates, origin: ScriptedOrigin, encrypted: Proxy, broken: bool
 ) -> None:
     # RFC 9112 section 9.8. (curl does not look at it.)
     def script(peer: Peer) -> None:
@@ -122,7 +147,7 @@ def test_only_the_close_notify_says_that_an_unsized_body_is_over(
             peer.close()
 
     with Connection(encrypted.port) as connection:
-        secured = certificates.client().wrap_socket(
+        secured = site.client().wrap_socket(
             connection.socket, server_hostname="127.0.0.1", suppress_ragged_eofs=False
         )
         connection.socket = secured
@@ -136,13 +161,13 @@ def test_only_the_close_notify_says_that_an_unsized_body_is_over(
             assert connection.read_all() == FILM[:1000]
 
 
-def test_what_openssl_sees(certificates: Certificates, encrypted: Proxy) -> None:
-    chain = certificates.cert.read_bytes() + certificates.authority.file.read_bytes()
-    certificates.cert.write_bytes(chain)
+def test_what_openssl_sees(site: Certificates, encrypted: Proxy) -> None:
+    chain = site.cert.read_bytes() + site.authority.file.read_bytes()
+    site.cert.write_bytes(chain)
     encrypted.signal(signal.SIGHUP)
     wait_until(lambda: "SIGHUP" in encrypted.log(), "the files are read")
     where = f"127.0.0.1:{encrypted.port}"
-    trust = ("-CAfile", str(certificates.authority.file), "-verify_return_error")
+    trust = ("-CAfile", str(site.authority.file), "-verify_return_error")
     options = ("-connect", where, "-alpn", "h2,http/1.1", "-showcerts", *trust)
     done = run(require("openssl"), "s_client", *options)
     said = done.stdout.decode()
@@ -185,10 +210,10 @@ def test_a_slow_client_gets_every_byte(
 
 
 def test_many_requests_on_a_connection(
-    certificates: Certificates, origin: ScriptedOrigin, encrypted: Proxy
+    site: Certificates, origin: ScriptedOrigin, encrypted: Proxy
 ) -> None:
     path = origin.plays(serves(FILM))
-    connection, _ = get_over_tls(certificates, encrypted, path)
+    connection, _ = get_over_tls(site, encrypted, path)
     with connection:
         assert connection.read_reply().body == FILM
         for begin in range(0, 50_000, 1000):
@@ -312,11 +337,12 @@ def test_proxy_protocol_without_proxies(tmp_path: Path) -> None:
 
 
 PROXIED = ("--proxy-protocol", "--trusted-proxies", "127.0.0.0/8")
+ELSEWHERE = ("--proxy-protocol", "--trusted-proxies", "192.0.2.0/24")
 
 
-def test_curl_speaks_the_proxy_protocol(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
+def test_curl_speaks_the_proxy_protocol(origin: ScriptedOrigin, start_shared: StartProxy) -> None:
     path = origin.plays(serves(FILM))
-    proxy = start_proxy("--upstream", origin.url, *PROXIED)
+    proxy = start_shared(*PROXIED)
     got = curl(proxy.url + path, "--haproxy-protocol")
     assert (got.exit_code, got.reply.status, got.reply.body) == (0, 200, FILM)
     assert curl(proxy.url + path).exit_code != 0
@@ -327,17 +353,17 @@ def test_curl_speaks_the_proxy_protocol(origin: ScriptedOrigin, start_proxy: Sta
 @pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("header", [V2, b"PROXY TCP4 192.0.2.77 192.0.2.1 4000 443\r\n"])
 def test_whose_connection_it_is(
-    certificates: Certificates,
+    site: Certificates,
     origin: ScriptedOrigin,
-    start_proxy: StartProxy,
+    start_shared: StartProxy,
     header: bytes,
     tls: bool,
 ) -> None:
     path = origin.plays(serves(FILM))
-    flags = certificates.flags if tls else ()
-    proxy = start_proxy("--upstream", origin.url, *PROXIED, *flags)
+    flags = site.flags if tls else ()
+    proxy = start_shared(*PROXIED, *flags)
     if tls:
-        connection, _ = get_over_tls(certificates, proxy, path, header)
+        connection, _ = get_over_tls(site, proxy, path, header)
     else:
         connection = Connection(proxy.port)
         connection.send(header)
@@ -352,13 +378,16 @@ def test_whose_connection_it_is(
         # The client that the header names is no trusted proxy.
         assert asked.get("X-Forwarded-For") == "192.0.2.77"
         assert asked.get("X-Forwarded-Proto") == ("https" if tls else "http")
-    wait_until(lambda: len(proxy.access_lines()) == 2, "access lines")
-    assert {line["client"] for line in proxy.access_lines()} == {"192.0.2.77"}
+
+    def clients() -> list[str]:
+        return [line["client"] for line in proxy.access_lines() if line["target"] == path]
+
+    wait_until(lambda: len(clients()) == 2, "access lines")
+    assert clients() == ["192.0.2.77"] * 2
 
 
-def test_a_header_of_somebody_who_is_not_trusted(start_proxy: StartProxy) -> None:
-    flags = ("--proxy-protocol", "--trusted-proxies", "192.0.2.0/24")
-    proxy = start_proxy("--upstream", "embedded", *flags)
+def test_a_header_of_somebody_who_is_not_trusted(start_shared: StartProxy) -> None:
+    proxy = start_shared(*ELSEWHERE)
     with Connection(proxy.port) as connection:
         connection.send(V2)
         connection.ask("/sample.mp4")
@@ -369,19 +398,17 @@ def test_a_header_of_somebody_who_is_not_trusted(start_proxy: StartProxy) -> Non
 @pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("proxied", [False, True])
 def test_the_health_check(
-    certificates: Certificates, start_proxy: StartProxy, tls: bool, proxied: bool
+    site: Certificates, start_shared: StartProxy, tls: bool, proxied: bool
 ) -> None:
-    flags = ["--upstream", "embedded"]
-    flags += ["--proxy-protocol", "--trusted-proxies", "192.0.2.0/24"] if proxied else []
-    flags += certificates.flags if tls else ()
-    proxy = start_proxy(*flags)
-    flags += ["--address", "127.0.0.1", "--port", str(proxy.port)]
+    flags = (*(ELSEWHERE if proxied else ()), *(site.flags if tls else ()))
+    proxy = start_shared(*flags)
+    flags += ("--upstream", "embedded", "--address", "127.0.0.1", "--port", str(proxy.port))
     code = "import sys; from aprp import healthcheck; sys.exit(healthcheck.main(sys.argv[1:]))"
     done = run(sys.executable, "-c", code, *flags, cwd=PROJECT)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_openssl_speaks_over_tls(certificates: Certificates, encrypted: Proxy) -> None:
+def test_openssl_speaks_over_tls(site: Certificates, encrypted: Proxy) -> None:
     # A whole conversation of another implementation, which waits for the close_notify.
     command = (
         f"printf 'GET /healthz HTTP/1.1\\r\\nHost: h\\r\\nConnection: close\\r\\n\\r\\n' | "

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -64,13 +65,12 @@ def test_what_is_malformed_is_dropped_and_nothing_is_made(
     assert (asked.get("traceparent"), asked.get("tracestate")) == (parent, None)
 
 
-def test_the_trace_in_the_log(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
+def test_the_trace_in_the_log(origin: ScriptedOrigin, scripted_proxy: Proxy) -> None:
     path = origin.plays(serves(FILM))
-    proxy = start_proxy("--upstream", origin.url)
-    proxy.get(f"{path}?1", traceparent=PARENT)
-    proxy.get(f"{path}?2", traceparent=PARENT.upper())
-    proxy.get(f"{path}?3")
-    lines = [proxy.wait_access_line(f"{path}?{n}") for n in (1, 2, 3)]
+    scripted_proxy.get(f"{path}?1", traceparent=PARENT)
+    scripted_proxy.get(f"{path}?2", traceparent=PARENT.upper())
+    scripted_proxy.get(f"{path}?3")
+    lines = [scripted_proxy.wait_access_line(f"{path}?{n}") for n in (1, 2, 3)]
     told = [(line["trace_id"], line["span_id"]) for line in lines]
     assert told == [(TRACE, SPAN), (None, None), (None, None)]
 
@@ -78,7 +78,19 @@ def test_the_trace_in_the_log(origin: ScriptedOrigin, start_proxy: StartProxy) -
 # Slow requests.
 
 
-def test_a_slow_request_is_marked(source: FaultOrigin, start_proxy: StartProxy) -> None:
+@pytest.fixture(scope="module")
+def unlimited(
+    shared_fault_origin: FaultOrigin, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """A proxy before `source` for which no request is slow."""
+    directory = tmp_path_factory.mktemp("proxy")
+    with Proxy(directory, "--upstream", shared_fault_origin.url) as started:
+        yield started
+
+
+def test_a_slow_request_is_marked(
+    source: FaultOrigin, unlimited: Proxy, start_proxy: StartProxy
+) -> None:
     file = source.add(1000)
     file.delay = 0.1
     proxy = start_proxy("--upstream", source.url, "--slow-request", "90ms")
@@ -88,7 +100,6 @@ def test_a_slow_request_is_marked(source: FaultOrigin, start_proxy: StartProxy) 
         line = proxy.wait_access_line(target)
         assert (line["slow"], line["level"]) == (True, "WARNING")
     patient = start_proxy("--upstream", source.url, "--slow-request", "1h")
-    unlimited = start_proxy("--upstream", source.url)
     for other in (patient, unlimited):
         other.get(file.path)
         line = other.wait_access_line(file.path)
@@ -97,9 +108,9 @@ def test_a_slow_request_is_marked(source: FaultOrigin, start_proxy: StartProxy) 
 
 def test_slow_requests_alone(source: FaultOrigin, start_proxy: StartProxy) -> None:
     file = source.add(1000)
-    flags = ("--upstream", source.url, "--slow-request", "1s", "--no-access-log")
+    flags = ("--upstream", source.url, "--slow-request", "90ms", "--no-access-log")
     proxy = start_proxy(*flags, APRP_LOG_FORMAT="text")
-    file.delay = 1.1
+    file.delay = 0.1
     proxy.get(file.path, **{"X-Request-ID": "job-17"})
     assert re.fullmatch(
         rf".* WARNING \[\d+\] 127\.0\.0\.1 .* {file.path} .* id=job-17 slow\n", proxy.log()
@@ -119,10 +130,10 @@ def test_slow_requests_in_the_combined_format(source: FaultOrigin, start_proxy: 
     assert " WARNING " in text and text.endswith(" id=job-17 slow")
 
 
-def test_lines_are_json_with_every_member(source: FaultOrigin, start_proxy: StartProxy) -> None:
+def test_lines_are_json_with_every_member(source: FaultOrigin, unlimited: Proxy) -> None:
     file = source.add(1000)
-    proxy = start_proxy("--upstream", source.url)
-    proxy.get(file.path)
-    proxy.wait_access_line(file.path)
-    (line,) = [json.loads(line) for line in proxy.log().splitlines()]
+    before = len(unlimited.log())
+    unlimited.get(file.path)
+    unlimited.wait_access_line(file.path)
+    (line,) = [json.loads(line) for line in unlimited.log()[before:].splitlines()]
     assert {"request_id", "slow", "trace_id", "span_id"} <= line.keys()

@@ -38,17 +38,57 @@ HANDSHAKE = (
 )
 
 
+class SharedEcho(Echo):
+    """Serves one test after the other: each finds only what it has asked itself."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self._seen_closed = 0
+
+    def wait_closed(self) -> tuple[int | None, str | None]:
+        self._seen_closed += 1
+        return super().wait_closed()
+
+    def forget(self) -> None:
+        """Wait until every connection has ended, and forget them all."""
+        talks = [request for request in self.requests if request.path != "/forbidden"]
+        while self._seen_closed < len(talks):
+            self.wait_closed()
+        self._seen_closed = 0
+        self.requests.clear()
+        self.closed.clear()
+
+
+@pytest.fixture(scope="module")
+def shared_echo() -> Iterator[SharedEcho]:
+    """The server behind `shared_proxy`; tests take `echo`."""
+    server = SharedEcho()
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def echo() -> Iterator[Echo]:
+def echo(shared_echo: SharedEcho) -> Iterator[Echo]:
     """A server that sends back what it gets."""
-    with echo_server() as server:
-        yield server
+    yield shared_echo
+    shared_echo.forget()
+
+
+@pytest.fixture(scope="module")
+def shared_proxy(
+    shared_echo: SharedEcho, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """A proxy before the server that tests share; they take `proxy`."""
+    with Proxy(tmp_path_factory.mktemp("proxy"), "--upstream", shared_echo.url) as started:
+        yield started
 
 
 @pytest.fixture
-def proxy(echo: Echo, start_proxy: StartProxy) -> Proxy:
-    """A proxy before `echo`."""
-    return start_proxy("--upstream", echo.url)
+def proxy(echo: Echo, shared_proxy: Proxy) -> Proxy:
+    """A proxy before `echo`, with no tunnel open."""
+    wait_tunnels(shared_proxy, 0)
+    shared_proxy.wait_idle()
+    return shared_proxy
 
 
 def talk(proxy: Proxy, path: str = "/", **options: Any) -> AbstractContextManager[ClientConnection]:
@@ -56,6 +96,20 @@ def talk(proxy: Proxy, path: str = "/", **options: Any) -> AbstractContextManage
     url = f"ws://127.0.0.1:{proxy.port}{path}"
     options = {"proxy": None, "max_size": None, "ping_interval": None} | options
     return connect(url, open_timeout=PATIENCE, close_timeout=PATIENCE, **options)
+
+
+# First, while the proxy has memory of nobody else to use again.
+def test_a_client_that_does_not_read_costs_no_memory(echo: Echo, proxy: Proxy) -> None:
+    memory = anonymous_memory(proxy.pid)
+    with Connection(proxy.port, receive_buffer=65536) as connection:
+        connection.ask("/flood", *HANDSHAKE)
+        assert connection.read_head().status == 101
+        carried = -1
+        while (now := proxy.stats()["tunnels"]["bytes_down"]["bytes"]) != carried:
+            carried = now
+            time.sleep(0.3)
+        assert carried < socket_buffers()
+        assert anonymous_memory(proxy.pid) < memory + (8 << 20)
 
 
 @pytest.mark.parametrize("compression", ["deflate", None])
@@ -123,23 +177,25 @@ def test_what_the_server_learns_of_the_client(echo: Echo, proxy: Proxy) -> None:
 
 
 def test_a_server_that_says_no(echo: Echo, proxy: Proxy) -> None:
+    before = wait_tunnels(proxy, 0)["opened"]
     with pytest.raises(InvalidStatus) as caught, talk(proxy, "/forbidden"):
         pytest.fail("it was let in")
     assert caught.value.response.status_code == 403
     assert caught.value.response.body == b"not for you\n"
-    assert wait_tunnels(proxy, 0)["opened"] == 0
+    assert wait_tunnels(proxy, 0)["opened"] == before
 
 
 def test_bytes_are_counted_and_the_request_is_logged(echo: Echo, proxy: Proxy) -> None:
+    before = proxy.stats()
     with talk(proxy, "/counted", compression=None) as client:
         client.send(b"x" * 1000)
         assert client.recv(PATIENCE) == b"x" * 1000
         told = proxy.stats()
         assert (told["tunnels"]["open"], told["transfers"]["active"]) == (1, 0)
-        assert told["responses"]["1xx"] == 1
+        assert told["responses"]["1xx"] == before["responses"]["1xx"] + 1
         # 8 bytes of frame to the server, with its mask; 4 to the client (RFC 6455 section 5.2).
-        assert told["tunnels"]["bytes_up"]["bytes"] == 1008
-        assert told["tunnels"]["bytes_down"]["bytes"] == 1004
+        for way, size in (("bytes_up", 1008), ("bytes_down", 1004)):
+            assert told["tunnels"][way]["bytes"] == before["tunnels"][way]["bytes"] + size
     wait_tunnels(proxy, 0)
     line = proxy.wait_access_line("/counted")
     assert (line["method"], line["status"]) == ("GET", 101)
@@ -169,25 +225,12 @@ def test_a_client_that_breaks_off(echo: Echo, proxy: Proxy) -> None:
     wait_tunnels(proxy, 0)
 
 
-def test_a_client_that_does_not_read_costs_no_memory(echo: Echo, proxy: Proxy) -> None:
-    memory = anonymous_memory(proxy.pid)
-    with Connection(proxy.port, receive_buffer=65536) as connection:
-        connection.ask("/flood", *HANDSHAKE)
-        assert connection.read_head().status == 101
-        carried = -1
-        while (now := proxy.stats()["tunnels"]["bytes_down"]["bytes"]) != carried:
-            carried = now
-            time.sleep(0.3)
-        assert carried < socket_buffers()
-        assert anonymous_memory(proxy.pid) < memory + (8 << 20)
-
-
 def test_silence_ends_it(echo: Echo, start_proxy: StartProxy) -> None:
-    proxy = start_proxy("--upstream", echo.url, APRP_TUNNEL_IDLE_TIMEOUT="1")
+    proxy = start_proxy("--upstream", echo.url, APRP_TUNNEL_IDLE_TIMEOUT="0.8")
     with talk(proxy, "/silent") as client:
         began = time.monotonic()
         # Pings are bytes too.
-        while time.monotonic() < began + 1.5:
+        while time.monotonic() < began + 1.1:
             assert client.ping().wait(PATIENCE)
             time.sleep(0.1)
         with pytest.raises(ConnectionClosedError):
