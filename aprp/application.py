@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 from tornado import httputil
 
 from aprp.cache.cache import Cache
-from aprp.front.greeting import Trusted
 from aprp.front.quotas import make_quotas
 from aprp.front.wire import RequestConnection
 from aprp.handlers import connect, forward, media, options, passthrough, purge, stats, upgrade
@@ -25,6 +24,7 @@ from aprp.media.plan import Grid
 from aprp.media.tally import Tallies
 from aprp.semantics.forwarded import client_address, forward_fields
 from aprp.semantics.loops import passed_through
+from aprp.semantics.networks import Networks
 from aprp.semantics.upgrades import wants_upgrade
 from aprp.sites.own import OwnAddress
 from aprp.sites.site import Site
@@ -96,7 +96,7 @@ class Application(httputil.HTTPServerConnectionDelegate):
         self.exchanges: set[Exchange] = set()
         self._finished: asyncio.Future[None] | None = None
         self.cors_origins: frozenset[str] = frozenset(settings.CORS_ORIGINS)
-        self.is_trusted = Trusted(settings.TRUSTED_PROXIES)
+        self.is_trusted = Networks(settings.TRUSTED_PROXIES)
         self.ids = RequestIds(settings.REQUEST_ID_FROM, self.is_trusted)
         prefix = settings.ADMIN_PREFIX
         self._own_pages: dict[str, Door] = {

@@ -1,8 +1,6 @@
 """What comes before the first request: the header of the PROXY protocol, the handshake of TLS."""
 
 import asyncio
-import ipaddress
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 from aprp.front.encryption import ClientLeft, HandshakeFailed, PlainHTTP, TlsTransport
@@ -17,22 +15,6 @@ _NOT_PLAIN = (
     b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 47\r\nConnection: close\r\n\r\n"
     b"This port speaks TLS: use https:// in the URL.\n"
 )
-
-
-class Trusted:
-    """Tells whether an address is in one of some networks (TRUSTED_PROXIES)."""
-
-    def __init__(self, networks: Iterable[str]) -> None:
-        """`networks`: addresses and networks as `ipaddress` reads them."""
-        self._networks = [ipaddress.ip_network(network) for network in networks]
-
-    def __call__(self, address: str) -> bool:
-        """Whether the address, in any spelling, is in one of them; a name never is."""
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._networks)
 
 
 class Greeting(asyncio.BufferedProtocol):

@@ -5,10 +5,7 @@ meaning. `PURGE /film.mp4` is one object, whole whatever range is said, in all i
 `PURGE /films/*` is every object whose target begins with `/films/`.
 """
 
-import ipaddress
 import json
-from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 
 from aprp.cache.entry import CannotStore
@@ -17,10 +14,9 @@ from aprp.handlers.errors import Problem
 from aprp.handlers.exchange import Exchange
 from aprp.media.source import Source
 from aprp.semantics.forwarded import last_sender
+from aprp.semantics.networks import Networks
 
 _NO_STORE: Final = (("Cache-Control", "no-store"),)
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 async def serve(exchange: Exchange) -> None:
@@ -30,7 +26,8 @@ async def serve(exchange: Exchange) -> None:
     used.
     """
     settings = exchange.app.settings
-    if refused := [who for who in senders(exchange) if not allowed(who, settings.PURGE_ALLOW)]:
+    allowed = Networks(settings.PURGE_ALLOW)
+    if refused := [who for who in senders(exchange) if not allowed(who)]:
         raise Problem(
             403,
             "PURGE is not allowed from your address.",
@@ -77,19 +74,3 @@ def senders(exchange: Exchange) -> list[str]:
     if not trusted(exchange.peer):
         return [exchange.peer or "unknown", *named]
     return [exchange.client, *(who for who in named if not trusted(who))]
-
-
-def allowed(address: str, networks: Sequence[str]) -> bool:
-    """Whether one of the networks holds the address."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        # A Unix socket, or a name in place of an address (RFC 7239 section 6.3).
-        return False
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return any((mapped or parsed) in network for network in _parsed(tuple(networks)))
-
-
-@lru_cache(maxsize=4)
-def _parsed(networks: tuple[str, ...]) -> tuple[Network, ...]:
-    return tuple(ipaddress.ip_network(network) for network in networks)

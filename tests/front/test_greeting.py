@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from aprp.front.connection import ClientConnection
-from aprp.front.greeting import Trusted
 from aprp.front.server import ProxyServer
 from aprp.front.tls import ServerTLS
+from aprp.semantics.networks import Networks
 from tests.front.apps import MAX_HEAD, TIMEOUT, App, Request
 from tests.front.encrypted import Encrypted
 from tests.loops import both_loops, turns
@@ -32,8 +32,8 @@ LOCAL = SIGNATURE + b"\x20\x00\0\0"
 HEADER_TIMEOUT = 7.0
 
 
-LOOPBACK = Trusted(["127.0.0.0/8"])
-NOBODY = Trusted([])
+LOOPBACK = Networks(["127.0.0.0/8"])
+NOBODY = Networks([])
 
 
 class Files(ServerTLS):
@@ -384,21 +384,3 @@ async def test_without_either_there_is_no_greeting() -> None:
         (connection,) = g.server.connections
         assert type(connection) is ClientConnection
         assert g.clients == [("127.0.0.1", "http")]
-
-
-@pytest.mark.parametrize(
-    ("address", "inside"),
-    [
-        ("10.1.2.3", True),
-        ("11.1.2.3", False),
-        ("192.0.2.1", True),
-        ("192.0.2.2", False),
-        ("2001:db8::1", True),
-        ("2001:0DB8:0::2", True),
-        ("2001:db9::1", False),
-        ("unix", False),
-        ("", False),
-    ],
-)
-def test_trusted(address: str, inside: bool) -> None:
-    assert Trusted(["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"])(address) is inside

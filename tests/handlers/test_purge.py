@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from aprp.front.greeting import Trusted
 from aprp.handlers import purge
 from aprp.handlers.errors import Problem
 from aprp.handlers.exchange import Exchange
 from aprp.semantics.forwarded import client_address
 from aprp.semantics.headers import Fields
+from aprp.semantics.networks import Networks
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
@@ -53,7 +53,7 @@ class Asked:
             PURGE_ALLOW=allow, RANGE_PATH=True, RANGE_PARAM="range", MAX_RANGES=16
         )
         sites = SimpleNamespace(below=self.below)
-        is_trusted = Trusted(trusted)
+        is_trusted = Networks(trusted)
         self.app = SimpleNamespace(
             settings=settings, library=self.library, sites=sites, is_trusted=is_trusted
         )
