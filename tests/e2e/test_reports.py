@@ -109,7 +109,7 @@ def test_stats_by_accept_and_by_parameter(
         # Whole in itself, and the units are there.
         assert not re.search(r'(?:src|href)="?(?:https?:)?//', text)
         assert all(unit in text for unit in (">bytes<", ">kB<", ">MB<"))
-        assert f'<data value="{number}">{number}</data>' in text
+        assert f'<data value="{number}">{number:,}</data>' in text
     else:
         assert reply.get("Content-Type") == "application/json"
         assert json.loads(reply.body)["requests"] == number
