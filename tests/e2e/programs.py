@@ -14,6 +14,8 @@ from typing import IO, Self
 
 import pytest
 
+from tests.e2e.starter import Started
+
 PATIENCE = 20.0
 """Seconds after which something that should have happened counts as never happening."""
 
@@ -81,16 +83,7 @@ class Program:
         pass_fds: tuple[int, ...] = (),
     ) -> None:
         self.command = [str(word) for word in command]
-        self.process = subprocess.Popen(
-            self.command,
-            cwd=cwd,
-            env=environment() if env is None else env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            pass_fds=pass_fds,
-        )
+        self.process = self._start(cwd, environment() if env is None else env, pass_fds)
         self.pid = self.process.pid
         self._changed = threading.Condition()
         assert self.process.stdout is not None and self.process.stderr is not None
@@ -102,6 +95,20 @@ class Program:
         ]
         for reader in self._readers:
             reader.start()
+
+    def _start(
+        self, cwd: Path | None, env: Mapping[str, str], pass_fds: tuple[int, ...]
+    ) -> "subprocess.Popen[str] | Started":
+        return subprocess.Popen(
+            self.command,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            pass_fds=pass_fds,
+        )
 
     def _read(self, name: str, stream: IO[str]) -> None:
         for line in stream:
@@ -223,3 +230,12 @@ def socket_buffers(ways: str = "rw") -> int:
     """
     limits = [Path(f"/proc/sys/net/ipv4/tcp_{way}mem").read_text().split()[2] for way in ways]
     return sum(map(int, limits)) + (4 << 20)
+
+
+def takes_nothing(port: int) -> bool:
+    """Whether the other end of a connection at a local port takes nothing more.
+
+    The kernel then asks it from time to time for room: its probe timer runs (proc_net_tcp).
+    """
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(row[1].endswith(f":{port:04X}") and row[5].startswith("04:") for row in rows)

@@ -175,7 +175,9 @@ class ScriptedOrigin:
     def close_connections(self) -> None:
         """Close every connection, as a server does with those that were idle for long."""
         for sock in list(self._open):
-            sock.shutdown(socket.SHUT_RDWR)
+            # That of a proxy that has just ended may be closed and not be taken off yet.
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def check(self) -> None:
         """Fail if a script failed."""

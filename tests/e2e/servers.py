@@ -4,15 +4,19 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.e2e import starter
 from tests.e2e.clients import Reply, fetch
 from tests.e2e.content import PROJECT
 from tests.e2e.programs import Program, children, environment, require, state, wait_until
+
+_EACH_ANEW = os.environ.get("APRP_LONG") == "1"
 
 _NGINX_CONF = """\
 daemon off;
@@ -36,21 +40,26 @@ http {{
     server {{
         listen 127.0.0.1:{port};
         root {root};
+        {inside}
     }}
 }}
 """
 
 
 @contextmanager
-def nginx(root: Path, prefix: Path) -> Iterator[str]:
-    """Serve a directory with nginx, which keeps all it writes below `prefix`; gives the URL."""
+def nginx(root: Path, prefix: Path, inside: str = "") -> Iterator[str]:
+    """Serve a directory with nginx, which keeps all it writes below `prefix`; gives the URL.
+
+    `inside` are further directives for the server.
+    """
     binary = require("nginx")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         config = prefix / "nginx.conf"
         # Started by root, the worker would run as a user who cannot read the test's files.
         user = "user root;" if Path("/proc/self").owner() == "root" else ""
-        config.write_text(_NGINX_CONF.format(prefix=prefix, root=root, port=port, user=user))
+        text = _NGINX_CONF.format(prefix=prefix, root=root, port=port, user=user, inside=inside)
+        config.write_text(text)
         # nginx takes over a socket that NGINX names, as when one nginx follows another: no other
         # program can take the port before it listens.
         descriptor = listening.fileno()
@@ -77,6 +86,8 @@ def http_server(root: Path, address: str = "127.0.0.1") -> Iterator[str]:
 class Proxy(Program):
     """aprp as a user starts it: `python runserver.py` with flags and environment.
 
+    With APRP_LONG=1 that is the command indeed; else it is forked off, see `tests.e2e.starter`.
+
     Its log goes to `directory` in JSON. At the end of the `with` block the exit code must be the
     one of a clean stop and no traceback may have been logged, unless `expect_faults` is called.
 
@@ -99,6 +110,13 @@ class Proxy(Program):
         given |= {"APRP_DRAIN_TIMEOUT": "0.2"} | environ
         command = (sys.executable, str(PROJECT / "runserver.py"), "--port", "0", *flags)
         super().__init__(*command, cwd=directory, env=environment(**given))
+
+    def _start(
+        self, cwd: Path | None, env: Mapping[str, str], pass_fds: tuple[int, ...]
+    ) -> "subprocess.Popen[str] | starter.Started":
+        if _EACH_ANEW:
+            return super()._start(cwd, env, pass_fds)
+        return starter.start(self.command, cwd, env)
 
     def wait_started(self) -> "Proxy":
         """Wait for the line that says where it listens."""

@@ -18,7 +18,8 @@ from tests.e2e.uploads import echoes, in_chunks, message, whole
 METHODS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "GET", "PROPFIND", "BREW", "get", "M-x!#")
 """A GET with a body is none of a file; methods are told apart by case (RFC 9110 section 9.1)."""
 MANY = random.Random(4).randbytes(5 << 20)
-BODIES = {"nothing": b"", "a byte": b"x", "the end of a chunk": b"0\r\n\r\n", "5 MiB": MANY}
+BODIES = (b"", b"x", b"0\r\n\r\n", MANY[:400_000])
+"""Nothing, a byte, what ends a chunked body, and more than is read at once."""
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -27,8 +28,10 @@ def test_any_method_with_bodies_both_ways(
     origin: ScriptedOrigin, scripted_proxy: Proxy, method: str, chunked: bool
 ) -> None:
     path = origin.plays(echoes())
+    # More than all buffers hold, for one that is always passed through and one that may not be.
+    bodies = (*BODIES, MANY) if method in ("POST", "GET") else BODIES
     with Connection(scripted_proxy.port) as connection:
-        for body in BODIES.values():
+        for body in bodies:
             connection.send(message(method, f"{path}?a=%20b", body, chunked=chunked))
             reply = connection.read_reply()
             assert (reply.status, reply.reason) == (200, "OK")
@@ -36,7 +39,7 @@ def test_any_method_with_bodies_both_ways(
             if body:
                 lengths = [] if chunked else [str(len(body))]
                 assert reply.all("Content-Length") == lengths
-    for request, body in zip(origin.asked(path), BODIES.values(), strict=True):
+    for request, body in zip(origin.asked(path), bodies, strict=True):
         assert (request.method, request.target) == (method, f"{path}?a=%20b")
         if body or chunked:
             assert request.all("Content-Length") == ([] if chunked else [str(len(body))])

@@ -234,7 +234,8 @@ def test_a_worker_that_died_leaves_no_connections(limit: str, status: int) -> No
 def test_workers_that_race_are_never_above_the_limit(limit: str) -> None:
     most = 3
     quotas = Quotas(4, **{limit: most})  # type: ignore[arg-type]
-    # What is open for certain: entered before it is counted here, and left after it is not.
+    # What is open for certain has an odd number here: written when its worker has entered, and an
+    # even one before it leaves.
     held = SharedTable(4, 1)
 
     def work(worker: int) -> Callable[[int], int]:
@@ -244,16 +245,21 @@ def test_workers_that_race_are_never_above_the_limit(limit: str) -> None:
         entry = held.claim(place)
         assert entry is not None
 
+        def numbers() -> list[int]:
+            return [values[0] for values in held.read(place)]
+
         def step(times: int) -> int:
             entered = 0
             for _ in range(times):
                 if quotas.enter(ADDRESS) is not None:
                     continue
                 entered += 1
-                held.put(entry, 0, 1)
-                if sum(values[0] for values in held.read(place)) > most:
+                held.put(entry, 0, 2 * entered - 1)
+                # One is read after the other; read twice alike, all of them stood there at once.
+                seen = numbers()
+                if sum(number % 2 for number in seen) > most and numbers() == seen:
                     return -1
-                held.put(entry, 0, 0)
+                held.put(entry, 0, 2 * entered)
                 quotas.leave(ADDRESS)
             return entered
 
