@@ -13,12 +13,15 @@ BENCH_ARGS ?=
 DOCKER ?= $(shell command -v docker >/dev/null && echo docker || echo podman)
 
 TEST_PROGRAMS := nginx=nginx-light ffmpeg=ffmpeg ffprobe=ffmpeg aria2c=aria2 curl=curl wget=wget \
-	openssl=openssl chromium=chromium promtool=prometheus git=git
+	openssl=openssl chromium=chromium promtool=prometheus git=git watchman=watchman redis-server=redis-server
 IMAGE_TEST_PROGRAMS := podman=podman runc=runc debootstrap=debootstrap curl=curl
 
 export PYTHON
 # nginx is in a directory that is not on the PATH of ordinary users.
 export PATH := $(PATH):/usr/sbin:/sbin
+
+# Without it each program that the tests start, and each of their workers, would compile all anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint types check bench clip image image-test clean
@@ -31,7 +34,7 @@ $(VENV)/.installed: requirements.txt scripts/environment
 	scripts/environment $(VENV) requirements.txt
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements.txt scripts/environment
+$(VENV)/.installed-dev: requirements-dev.txt requirements-otel.txt requirements.txt scripts/environment
 	scripts/environment $(VENV) requirements-dev.txt
 	@touch $@ $(VENV)/.installed
 

@@ -1,6 +1,7 @@
 """From settings to a running proxy."""
 
 import functools
+import logging
 import os
 import signal
 import socket
@@ -15,11 +16,14 @@ from aprp.application import Application
 from aprp.front.tls import ServerTLS, TLSFilesError
 from aprp.serving import reload_tls, run_worker
 from aprp.stats.counters import Counters
+from aprp.tracing import setup
 from aprp.upstream.origins import Origin, origin_tls
 from aprp.workers import OWN_SIGNALS, Supervisor
 
 if TYPE_CHECKING:
     from settings.base import Settings
+
+_log = logging.getLogger("aprp")
 
 EMBEDDED = "embedded"
 _BACKLOG = 1024
@@ -61,6 +65,13 @@ def start_proxy(app: Application) -> int:
         logs.configure(settings)
     except logs.LogSetupError as error:
         raise StartError(str(error)) from None
+    if settings.OTEL:
+        try:
+            setup.check()
+        except setup.TracingSetupError as error:
+            raise StartError(f"OTEL: {error}") from None
+    if settings.UPLOADS and not settings.UPLOAD_TOKEN and not settings.DEBUG:
+        _log.warning("UPLOADS is on and has no effect: UPLOAD_TOKEN is not set, and DEBUG is off")
     if settings.PROXY_PROTOCOL and not settings.TRUSTED_PROXIES:
         raise StartError(
             "PROXY_PROTOCOL: it is on and TRUSTED_PROXIES is empty, so that no connection could be "
@@ -80,10 +91,12 @@ def start_proxy(app: Application) -> int:
         # While the workers drain, nobody must be let in by the parent's copies.
         close = functools.partial(_close, sockets)
         reload = functools.partial(reload_tls, tls)
-        supervisor = Supervisor(app.counters.workers, run, app.counters.reset_gauges, close, reload)
+        supervisor = Supervisor(app.counters.workers, run, app.worker_gone, close, reload)
         return supervisor.run()
     finally:
         _close(sockets)
+        if app.redis is not None:
+            app.redis.finish()
         logs.close()
 
 

@@ -1,45 +1,81 @@
 """The application: which door a request goes through, and what the doors share."""
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from tornado import httputil
 
 from aprp.cache.cache import Cache
+from aprp.cache.entry import Entry
+from aprp.files.store import Store
+from aprp.files.upload import Rules
 from aprp.front.quotas import make_quotas
 from aprp.front.wire import RequestConnection
-from aprp.handlers import connect, forward, media, options, passthrough, purge, stats, upgrade
+from aprp.handlers import (
+    admin,
+    connect,
+    files,
+    forward,
+    home,
+    live,
+    media,
+    options,
+    passthrough,
+    player,
+    purge,
+    stats,
+    store,
+    upgrade,
+)
 from aprp.handlers import target as target_switch
 from aprp.handlers.errors import LOOPED, Problem
 from aprp.handlers.exchange import Exchange
 from aprp.handlers.ids import RequestIds
 from aprp.handlers.links import check_signature
+from aprp.handlers.reply import SERVER
+from aprp.live.board import Board
+from aprp.live.catalogue import Catalogue
+from aprp.live.live import Live
+from aprp.live.tokens import Tokens
+from aprp.live.warming import Warmer, request_of
 from aprp.media.context import Context, Tuning
 from aprp.media.library import Library
 from aprp.media.plan import Grid
 from aprp.media.tally import Tallies
+from aprp.media.whole import NotFetched, fetch_whole
 from aprp.semantics.forwarded import client_address, forward_fields
 from aprp.semantics.loops import passed_through
 from aprp.semantics.networks import Networks
 from aprp.semantics.upgrades import wants_upgrade
 from aprp.sites.own import OwnAddress
+from aprp.sites.places import Places
 from aprp.sites.site import Site
 from aprp.sites.sites import NotAllowed, Sites
 from aprp.stats.counters import Count, Counters
 from aprp.stats.histograms import Histograms, Measure
+from aprp.tracing import setup
 from aprp.tunnel.tunnels import Tunnels
 from aprp.upstream.asking import Ask, Limits, Reader
 from aprp.upstream.client import OriginClient, OriginEvents
 from aprp.upstream.origins import Origin, Origins
 
 if TYPE_CHECKING:
+    from aprp.stats.redis_sum import RedisSum
+    from aprp.tracing.spans import Tracing
     from settings.base import Settings
 
 Door = Callable[[Exchange], Awaitable[None]]
+
+
+# Own pages that do something, and those that no page of another web origin may read.
+_ACTIONS: Final[frozenset[Door]] = frozenset({admin.purge, admin.warm})
+_PRIVATE: Final = _ACTIONS | {live.events, live.objects, live.one_object}
+_TOKEN_SECRET: Final = 32
 
 
 class _Counting(OriginEvents):
@@ -82,6 +118,7 @@ class Application(httputil.HTTPServerConnectionDelegate):
         self.settings = settings
         self.counters = counters
         self.histograms = Histograms(counters.workers)
+        self.redis = _redis_sum(settings, counters)
         self.own = OwnAddress()
         self.sites = Sites(settings, origins, tls, self._make_ask, self.own)
         self.quotas = make_quotas(
@@ -92,16 +129,25 @@ class Application(httputil.HTTPServerConnectionDelegate):
         )
         self.embedded = embedded
         self.tallies = Tallies(counters.workers)
+        self.board = Board(counters.workers)
+        self.tokens = Tokens(os.urandom(_TOKEN_SECRET))
         self.draining = False
         self.exchanges: set[Exchange] = set()
         self._finished: asyncio.Future[None] | None = None
         self.cors_origins: frozenset[str] = frozenset(settings.CORS_ORIGINS)
         self.is_trusted = Networks(settings.TRUSTED_PROXIES)
         self.ids = RequestIds(settings.REQUEST_ID_FROM, self.is_trusted)
+        # Begun after the fork, where spans are made.
+        self.tracing: Tracing | None = None
         prefix = settings.ADMIN_PREFIX
         self._own_pages: dict[str, Door] = {
             f"{prefix}/stats": stats.stats,
             f"{prefix}/stats.json": stats.stats_json,
+            f"{prefix}/stats/events": live.events,
+            f"{prefix}/stats/objects": live.objects,
+            f"{prefix}/stats/object": live.one_object,
+            f"{prefix}/stats/purge": admin.purge,
+            f"{prefix}/stats/warm": admin.warm,
             f"{prefix}/metrics": stats.metrics,
             f"{prefix}/status": stats.short_status,
             f"{prefix}/healthz": stats.healthz,
@@ -121,11 +167,21 @@ class Application(httputil.HTTPServerConnectionDelegate):
     def attach(self, worker: int) -> None:
         """Be this worker from now on; called after the fork."""
         self.ids.attach()
+        if self.settings.OTEL:
+            self.tracing = setup.begin(worker)
         self.counters.attach(worker)
         self.histograms.attach(worker)
+        if self.redis is not None:
+            self.redis.attach(worker)
         self.tallies.attach(worker)
+        self.board.attach(worker, os.getpid())
         if self.quotas is not None:
             self.quotas.attach(worker)
+
+    def worker_gone(self, worker: int) -> None:
+        """Take back what a worker that is gone had told; called before another takes its place."""
+        self.counters.reset_gauges(worker)
+        self.board.clear(worker)
 
     # For the doors.
 
@@ -186,8 +242,56 @@ class Application(httputil.HTTPServerConnectionDelegate):
             self.tallies,
             self.loop,
             memoryview(bytearray(settings.BUFFER_SIZE)),
+            tracing=self.tracing,
         )
         return Library(context, settings.VIA_NAME)
+
+    @cached_property
+    def live(self) -> Live:
+        """What runs at this moment, in all workers."""
+        return Live(
+            self.board,
+            self.counters,
+            self.histograms,
+            self.exchanges,
+            lambda: self.__dict__.get("library"),
+            self._make_catalogue,
+            lambda: stats.report_of(self),
+        )
+
+    def _make_catalogue(self) -> Catalogue | None:
+        cache, settings = self.cache, self.settings
+        if cache is None:
+            return None
+        name = Places(settings).name
+        return Catalogue(cache.directory, cache.slice_size, name, settings.HEURISTIC_MAX)
+
+    @cached_property
+    def warmer(self) -> Warmer:
+        """Objects that are fetched whole because an operator wants them stored."""
+        return Warmer(self._warm)
+
+    async def _warm(self, entry: Entry) -> None:
+        site, via = self.sites.of_stored(entry.key, entry.target), self.settings.VIA_NAME
+        if site is None or self.library is None or self.cache is None:
+            raise NotFetched("no origin of the present settings has it")
+        request = request_of(entry, site, via, f"{SERVER} (warm)")
+        await fetch_whole(self.library, self.cache, request, via)
+
+    @cached_property
+    def files(self) -> Store | None:
+        """The file store; None where its doors are not there (UPLOADS).
+
+        Without a token it is for work on a desk, where it would hide an origin's own paths.
+        """
+        settings = self.settings
+        on_a_desk = self.embedded and settings.DEBUG
+        if not settings.UPLOADS or not (settings.UPLOAD_TOKEN or on_a_desk):
+            return None
+        rules = Rules(settings.MAX_UPLOAD_SIZE, tuple(settings.ALLOWED_TYPES))
+        return Store(
+            settings.MEDIA_DIR.resolve(), rules, settings.STORE_QUOTA, settings.UPLOAD_EXPIRES
+        )
 
     @cached_property
     def tunnels(self) -> Tunnels:
@@ -201,7 +305,11 @@ class Application(httputil.HTTPServerConnectionDelegate):
         )
 
     def _make_ask(self, origins: Origins, limits: Limits, reader: Reader) -> Ask:
-        return Ask(origins, self.client, limits, self.counters, reader)
+        return Ask(origins, self.client, limits, self.counters, reader, self.tracing)
+
+    def is_own_page(self, target: str) -> bool:
+        """Whether a request target is that of one of the proxy's own pages."""
+        return target.partition("?")[0] in self._own_pages
 
     def client_of(self, peer: str, get: Callable[[str], str | None]) -> str:
         """The address of the client whose request came from `peer` (TRUSTED_PROXIES)."""
@@ -247,6 +355,12 @@ class Application(httputil.HTTPServerConnectionDelegate):
             if page is not None:
                 await self._serve_own(exchange, page)
                 return
+            if self.files is not None and files.is_for(self, exchange.resource.partition("?")[0]):
+                await store.serve(exchange)
+                return
+            if player.is_for(exchange):
+                await player.serve(exchange)
+                return
             if forwarded:
                 forward.refuse_own(exchange)
             if self.settings.SIGNED_URLS and exchange.resource != "*":
@@ -260,8 +374,10 @@ class Application(httputil.HTTPServerConnectionDelegate):
     @staticmethod
     async def _serve_own(exchange: Exchange, page: Door) -> None:
         """Answer with one of the proxy's own pages."""
-        if exchange.method not in ("GET", "HEAD"):
-            allow = {"Allow": "GET, HEAD"}
+        exchange.private = page in _PRIVATE
+        methods = ("POST",) if page in _ACTIONS else ("GET", "HEAD")
+        if exchange.method not in methods:
+            allow = {"Allow": ", ".join(methods)}
             raise Problem(405, f"{exchange.method} is not for this page.", fields=allow)
         await page(exchange)
 
@@ -280,7 +396,7 @@ class Application(httputil.HTTPServerConnectionDelegate):
         ):
             await upgrade.serve(exchange, protocols)
         elif method in ("GET", "HEAD") and exchange.body is None:
-            await media.serve(exchange)
+            await (home if home.is_for(exchange) else media).serve(exchange)
         elif method == "OPTIONS" and options.is_own(exchange):
             await options.serve(exchange)
         elif method == "PURGE":
@@ -296,6 +412,12 @@ class Application(httputil.HTTPServerConnectionDelegate):
         if not self.exchanges and self._finished is not None and not self._finished.done():
             self._finished.set_result(None)
 
+    def drain(self) -> None:
+        """Begin nothing new that lasts, and end what would never end by itself."""
+        self.draining = True
+        if "live" in self.__dict__:
+            self.live.feed.close()
+
     async def drained(self) -> None:
         """Return when no exchange is under way."""
         if self.exchanges:
@@ -309,6 +431,14 @@ class Application(httputil.HTTPServerConnectionDelegate):
 
     async def close(self) -> None:
         """Give up what is bound to the loop, and the embedded origin's sockets."""
+        if self.redis is not None:
+            await self.redis.stop()
+        if "warmer" in self.__dict__:
+            await self.warmer.close()
+        if self.files is not None:
+            await self.files.close()
+        if "live" in self.__dict__:
+            await self.live.close()
         if (library := self.__dict__.get("library")) is not None:
             await library.close()
         if (cache := self.__dict__.get("cache")) is not None:
@@ -317,6 +447,23 @@ class Application(httputil.HTTPServerConnectionDelegate):
             self.client.close()
         for embedded in self.embedded:
             embedded.close()
+        if self.tracing is not None:
+            await self.tracing.close()
+
+
+def _redis_sum(settings: "Settings", counters: Counters) -> "RedisSum | None":
+    if not settings.REDIS_URL:
+        return None
+    # The client takes longer to load than all else together.
+    from aprp.stats.redis_sum import RedisSum
+
+    return RedisSum(
+        counters,
+        settings.REDIS_URL,
+        settings.REDIS_KEY,
+        interval=settings.REDIS_INTERVAL,
+        timeout=settings.REDIS_TIMEOUT,
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -14,6 +14,8 @@ from aprp import logs
 from aprp.application import Application
 from aprp.front.server import ProxyServer
 from aprp.front.tls import ServerTLS, TLSFilesError
+from aprp.handlers import player
+from aprp.pages.listing import Uploads
 from aprp.upstream.embedded import make_origin
 from aprp.workers import OWN_SIGNALS, RELOAD, RELOAD_SIGNAL, STOP_SIGNALS
 
@@ -110,7 +112,12 @@ async def _run(
         exempt=app.is_trusted,
     )
     await server.listen(sockets)
+    app.live.start()
+    if app.files is not None:
+        app.files.start()
     origin = _serve_embedded(app)
+    if app.redis is not None:
+        app.redis.start()
     try:
         await stop.first.wait()
         await _drain(app, server, stop.second)
@@ -164,7 +171,7 @@ class _StopRequests:
 
 
 async def _drain(app: Application, server: ProxyServer, at_once: asyncio.Event) -> None:
-    app.draining = True
+    app.drain()
     server.stop()
     server.close_idle()
     limit = app.settings.DRAIN_TIMEOUT
@@ -185,9 +192,16 @@ def _serve_embedded(app: Application) -> HTTPServer | None:
     origin = HTTPServer(
         make_origin(
             settings.MEDIA_DIR,
+            index=settings.HOME_PAGE,
             range_param=settings.RANGE_PARAM,
             range_path=settings.RANGE_PATH,
             stats_url=f"{settings.ADMIN_PREFIX}/stats",
+            play_url=f"{settings.ADMIN_PREFIX}{player.PATH}" if settings.PLAYER else "",
+            uploads=Uploads(
+                settings.FILES_PREFIX, bool(settings.UPLOAD_TOKEN), settings.MAX_UPLOAD_SIZE
+            )
+            if app.files is not None
+            else None,
         )
     )
     origin.add_sockets(app.embedded)

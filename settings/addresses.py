@@ -18,6 +18,10 @@ _URL = re.compile(rf"https?://{_HOST}(?::[0-9]{{1,5}})?(?:/[A-Za-z0-9._~!$&'()*+
 # RFC 6454 section 6.2, as browsers send it; apps on phones have schemes of their own.
 _ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_HOST}(?::[0-9]{{1,5}})?", re.IGNORECASE)
 # RFC 3986: what a query may hold but its separators; and brackets, which many send unescaped.
+# RFC 6838 section 4.2.
+_MEDIA_TYPE = re.compile(
+    r"\*/\*|[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/(?:\*|[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126})"
+)
 _PARAMETER = re.compile(r"(?=.)(?:[A-Za-z0-9._~!$'():@/?;+\[\]-]|%[0-9A-Fa-f]{2}){0,128}\*?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -52,6 +56,13 @@ def parameter(entry: str) -> str:
     if not _PARAMETER.fullmatch(entry):
         raise ValueError
     return entry
+
+
+def media_type(entry: str) -> str:
+    """Check a media type without parameters, or all of a kind as in `video/*`; in lower case."""
+    if not _MEDIA_TYPE.fullmatch(entry):
+        raise ValueError
+    return entry.lower()
 
 
 def user(entry: str) -> str:

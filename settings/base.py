@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from settings.caching import Caching
 from settings.clients import Clients
+from settings.counting import Counting
 from settings.doors import Doors
+from settings.files import Files
 from settings.general import General
 from settings.logs import Logs
+from settings.pages import Pages
 
 
 # The last of the bases comes first in help and reference page.
-class Settings(Logs, Doors, Clients, Caching, General):
+class Settings(Logs, Counting, Pages, Files, Doors, Clients, Caching, General):
     """What an operator may change, with defaults that are safe and need an origin to be named.
 
     `Settings(PORT=0)` takes what it is given and the class's defaults, nothing else: it reads no

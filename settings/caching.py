@@ -78,6 +78,12 @@ class Caching(Root):
         "networks of clients that may remove files from the cache by PURGE, empty: none; a proxy "
         "in front on this machine has to send X-Forwarded-For, or all its clients may",
     )
+    ADMIN_ALLOW: Annotated[Sequence[str], lists.NETWORKS] = _cache(
+        ("127.0.0.0/8", "::1/128"),
+        "networks of operators, who may remove and fetch files on the page /stats and see clients' "
+        "addresses there, empty: none; as with PURGE_ALLOW, a proxy in front on this machine has "
+        "to send X-Forwarded-For",
+    )
     STALE_WHILE_REVALIDATE: Annotated[float, Duration(low=0.0)] = _cache(
         0.0,
         "how long a stale file is still served at once while its origin is asked whether it "

@@ -13,5 +13,8 @@ class Settings(base.Settings):
     DEBUG = True
     ADDRESS = "localhost"
     FORWARD = True
+    HOME_PAGE = True
+    PLAYER = True
     CORS_ORIGINS: Sequence[str] = ("*",)
+    UPLOADS = True
     LOG_CONSOLE = True

@@ -51,8 +51,8 @@ class General(Root):
         ),
     ] = _general(
         "",
-        "path before /stats, /stats.json, /status, /metrics and /healthz, for origins that have "
-        "such paths themselves",
+        "path before /stats, /stats.json, /status, /metrics, /healthz and /play, for origins that "
+        "have such paths themselves",
     )
 
     UPSTREAM: Annotated[Sequence[str], lists.UPSTREAMS] = _origin(

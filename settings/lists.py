@@ -34,6 +34,10 @@ PORTS = Listed(
     meaning="a port from 1 to 65535",
     numbers=True,
 )
+MEDIA_TYPES = Listed(
+    entry=addresses.media_type,
+    meaning="a media type such as video/mp4, or all of a kind, such as video/*",
+)
 USERS = Listed(
     entry=addresses.user,
     meaning="name:password, both not empty and without control characters",

@@ -52,6 +52,11 @@ class Logs(Root):
         "a request that waits longer for the first byte of its answer is marked slow in its line, "
         "which is a WARNING then and is written without ACCESS_LOG too; 0: none is",
     )
+    OTEL: Annotated[bool, Switch()] = _logging(
+        False,
+        "send spans of requests, fills and questions to origins to an OpenTelemetry collector; the "
+        "standard OTEL_ variables say where to; needs `pip install 'aprp[otel]'`",
+    )
     VIA_NAME: Annotated[str, Text(_TOKEN, "a name without spaces, such as aprp")] = _logging(
         "aprp", "name of this proxy in the Via field"
     )

@@ -15,21 +15,23 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     "__main__",
     "cli healthcheck",
-    "tools",
+    "tools dev",
     "flags app",
     "serving",
     "workers",
     "application",
     "handlers",
+    "live",
     "sites",
-    "front media tunnel",
+    "files front media tunnel",
     "cache",
     "upstream",
-    "stats logs",
+    "stats logs tracing",
+    "pages",
     "semantics",
 )
 HEIGHT = {room: -depth for depth, floor in enumerate(FLOORS) for room in floor.split()}
-READ_SETTINGS = {"cli", "flags", "healthcheck", "tools"}
+READ_SETTINGS = {"cli", "dev", "flags", "healthcheck", "tools"}
 NOT_ON_THE_GROUND_FLOOR = {"asyncio", "os", "settings", "time", "tornado"}
 
 

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ __all__ = ["Cache", "CannotStore", "Entry"]
 logger = logging.getLogger("aprp.cache")
 
 _READERS = 4
+_PURGED_AT_ONCE = 64
+"""What others want of the disk's thread comes in between."""
 _NOTE_AFTER = 10.0
 """Seconds between two notes of use in the index: eviction asks the extents themselves."""
 
@@ -121,6 +124,11 @@ class Cache:
         """Bytes on disk, those that are being reserved included."""
         return self._disk.state.used if self._disk.state is not None else 0
 
+    @property
+    def behind(self) -> bool:
+        """Whether who has time should let the disk catch up before more is stored."""
+        return self._flusher is not None and self._flusher.dirty > self._dirty_limit // 2
+
     def figures(self) -> dict[str, Any]:
         """What /stats tells: sizes in bytes; dirty bytes and the problem are this process's."""
         return {
@@ -141,15 +149,28 @@ class Cache:
         state = self._disk.state
         return self._disk.epoch << 64 | (state.generation(key) if state is not None else 0)
 
+    def purges(self, key: str) -> int:
+        """A number that changes with each purge of the key, by any process. Cheap.
+
+        Who asks an origin takes it before, and gives it to `add`.
+        """
+        state = self._disk.state
+        return state.purges(key) if state is not None else 0
+
     async def find(self, key: str) -> list[Entry]:
         """All that is stored under the key, newest first; nothing where it cannot be read."""
         return await self._disk.find(key)
 
-    async def add(self, entry: Entry, replacing: Sequence[int] = ()) -> None:
-        """Store an entry and drop those whose ids are given, bytes included. Raises CannotStore."""
+    async def add(
+        self, entry: Entry, replacing: Sequence[int] = (), purges: int | None = None
+    ) -> None:
+        """Store an entry and drop those whose ids are given, bytes included. Raises CannotStore.
+
+        purges: what `purges` gave before the origin was asked; after a purge nothing is stored.
+        """
         if self.problem is not None:
             raise CannotStore(self.problem)
-        await self._disk.run(lambda store: store.add(entry, replacing))
+        await self._disk.run(lambda store: store.add(entry, replacing, purges))
 
     async def refresh(self, entry: Entry) -> None:
         """Write the entry's fields and times, as a 304 changed them; `problem` tells failures."""
@@ -171,8 +192,19 @@ class Cache:
         """Drop all that is stored under the key; give the number of objects. Raises CannotStore."""
         return await self._disk.run(lambda store: store.purge(key))
 
+    async def purge_ids(self, ids: Sequence[int]) -> int:
+        """Drop the entries with these ids; give the number of those there were.
+
+        Raises CannotStore.
+        """
+        removed = 0
+        for some in (ids[n : n + _PURGED_AT_ONCE] for n in range(0, len(ids), _PURGED_AT_ONCE)):
+            removed += await self._disk.run(partial(Store.purge_ids, ids=some))
+        return removed
+
     async def purge_prefix(self, prefix: str) -> int:
         """Drop all whose keys begin so; give the number of objects. Raises CannotStore."""
+        await self._disk.run(lambda store: store.begin_purge_from(prefix))
         removed = 0
         # In bits: what others want of the disk's thread comes in between.
         while some := await self._disk.run(lambda store: store.purge_some(prefix)):

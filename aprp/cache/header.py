@@ -2,6 +2,8 @@
 
 The page stands in front of the data, so that a small object is a small file. Its words are mapped
 by every process and written without a lock: each by a single store, and no two slices share one.
+The words of heat are the only ones that several processes count up: of two that do so at the very
+same moment, one may not be counted.
 They are in the machine's own byte order, for a cache does not move to another machine.
 """
 
@@ -24,6 +26,9 @@ GONE, LAST_USED, COUNTED = range(8, 11)
 # One word a slice: valid bytes from the slice's begin; xxh3_64 of them once the slice is whole.
 FILLED: Final = 128
 CHECKSUM: Final = 192
+# One word a slice: bytes of it that were given to clients. Extents of versions that did not count
+# them have zeros here.
+HEAT: Final = 256
 # Places in bytes of the tables with 1 and 4 bytes a slice: whole or not; tag of the boot.
 PRESENT_AT: Final = 256
 BOOT_AT: Final = 512
@@ -77,7 +82,7 @@ class Header:
 def extent_path(directory: Path, version: int, number: int) -> Path:
     """Name the file of an extent in a cache directory."""
     name = f"{version:016x}.{number}"
-    return directory / "extents" / name[14:16] / name
+    return directory / f"extents/{name[14:16]}/{name}"
 
 
 def extent_name(path: Path) -> tuple[int, int] | None:

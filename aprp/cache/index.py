@@ -33,11 +33,16 @@ logger = logging.getLogger("aprp.cache")
 _PAGE = 256
 _LAST_CHARACTER = chr(0x10FFFF)
 _TOTALS = "SELECT objects, extents, bytes FROM totals"
+ORDERS = {
+    "name": "name, id",
+    "size": "length, name, id",
+    "used": "(SELECT max(last_used) FROM extents WHERE version = named.id), name, id",
+}
 T = TypeVar("T")
 
 
-class _Unknown(Exception):
-    """An extent of an entry that is not there."""
+class _Undone(Exception):
+    """What was begun is not to be written after all."""
 
 
 class Index:
@@ -107,14 +112,44 @@ class Index:
                 return
             key, id = page[-1].key, page[-1].id
 
-    def put(self, entry: Entry, replacing: Sequence[int] = (), now: float | None = None) -> Change:
+    def choose(
+        self, name: Callable[[str, str], str], wanted: Callable[[str], bool], order: str
+    ) -> list[tuple[int, int]]:
+        """Ids and lengths of all entries whose names are wanted.
+
+        name: gives the name of a key and a target. order: a key of ORDERS. SQLite puts them in
+        order, for it does so without the GIL; of each row it holds it for a moment.
+        """
+
+        def work() -> list[tuple[int, int]]:
+            self._db.create_function("name_of", 2, name, deterministic=True)
+            self._db.create_function("wanted", 1, wanted, deterministic=True)
+            return self._db.execute(
+                "WITH named AS MATERIALIZED"
+                " (SELECT id, length, name_of(key, target) AS name FROM objects)"
+                f" SELECT id, length FROM named WHERE wanted(name) ORDER BY {ORDERS[order]}"
+            ).fetchall()
+
+        return self._run(work)
+
+    def put(
+        self,
+        entry: Entry,
+        replacing: Sequence[int] = (),
+        now: float | None = None,
+        *,
+        allowed: Callable[[], bool] = lambda: True,
+    ) -> Change | None:
         """Write an entry anew and remove those whose ids are given, all or nothing.
 
         now: Unix time from which an entry without extents counts as unused; that of the response by
-        default.
+        default. allowed: asked while nobody else can write; where it says no, nothing is written,
+        and None is given.
         """
 
         def work(gone: Gone) -> None:
+            if not allowed():
+                raise _Undone
             self._remove(replacing, gone)
             values = values_of(entry)
             marks = ", ".join("?" * len(values))
@@ -127,7 +162,10 @@ class Index:
                 (entry.id, NO_EXTENT, ENTRY_COST, round(used, 3)),
             )
 
-        return self._write(work)
+        try:
+            return self._write(work)
+        except _Undone:
+            return None
 
     def refresh(
         self,
@@ -145,6 +183,15 @@ class Index:
     def completed(self, id: int, length: int) -> None:
         """Write that all bytes of an entry are stored, and how many they are."""
         self._read("UPDATE objects SET complete = 1, length = ? WHERE id = ?", (length, id))
+
+    def keys_of(self, ids: Iterable[int]) -> list[str]:
+        """The keys of those entries with these ids that are there."""
+        question = "SELECT key FROM objects WHERE id = ?"
+        return [key for id in ids for (key,) in self._read(question, (id,))]
+
+    def wait_for_writers(self) -> None:
+        """Return when who was writing is done: what it wrote is read from now on."""
+        self._write(lambda gone: None)
 
     def remove(self, ids: Iterable[int]) -> Change:
         """Remove entries and the rows of their extents."""
@@ -164,7 +211,7 @@ class Index:
             for row in rows() if callable(rows) else rows:
                 known = "SELECT 1 FROM objects WHERE id = ?"
                 if not self._db.execute(known, (row.version,)).fetchone():
-                    raise _Unknown
+                    raise _Undone
                 self._db.execute(
                     "INSERT INTO extents VALUES (?, ?, ?, ?) ON CONFLICT (version, number)"
                     " DO UPDATE SET bytes = excluded.bytes, last_used = excluded.last_used",
@@ -176,7 +223,7 @@ class Index:
 
         try:
             return self._write(work)
-        except _Unknown:
+        except _Undone:
             return None
 
     def hold(self, id: int, now: float) -> Change:

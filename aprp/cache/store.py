@@ -8,7 +8,7 @@ processes that make room at once do not overshoot together.
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from aprp.cache import eviction
@@ -76,9 +76,20 @@ class Store:
 
     # Entries
 
-    def add(self, entry: Entry, replacing: Sequence[int] = ()) -> None:
-        """Store an entry in place of others."""
-        self.apply(self.index.put(entry, replacing, time.time()))
+    def add(self, entry: Entry, replacing: Sequence[int] = (), purges: int | None = None) -> None:
+        """Store an entry in place of others.
+
+        purges: `State.purges` of its key before the origin was asked for it. Raises CannotStore
+        where the key has been purged since.
+        """
+
+        def allowed() -> bool:
+            return purges is None or purges == self.state.purges(entry.key)
+
+        change = self.index.put(entry, replacing, time.time(), allowed=allowed)
+        if change is None:
+            raise CannotStore("it was purged before the origin answered")
+        self.apply(change)
         self.state.bump(entry.key)
         if self.state.used > self.size:
             until = time.monotonic() + _LONGEST_EVICTION
@@ -104,12 +115,38 @@ class Store:
         self.apply(change)
         return -change.objects
 
+    # A purge says first that it comes: who is about to store what was asked for before either sees
+    # that in its transaction, or has ended it when the purge looks for what is to be removed.
+
+    def begin_purge(self, *keys: str) -> None:
+        """Have nothing stored any more under the keys that origins were asked for before now.
+
+        What is stored by now can be found and removed from now on.
+        """
+        for key in keys:
+            self.state.purged(key)
+        self.index.wait_for_writers()
+
+    def begin_purge_from(self, prefix: str) -> None:
+        """The same for all keys that begin so."""
+        self.state.purged_from(prefix)
+        self.index.wait_for_writers()
+
     def purge(self, key: str) -> int:
         """Remove all that is stored under a key; give the number of entries."""
+        self.begin_purge(key)
         return self.remove(self.index.ids_of(key))
 
+    def purge_ids(self, ids: Collection[int]) -> int:
+        """Remove entries by their ids; give the number of those that were there."""
+        self.begin_purge(*self.index.keys_of(ids))
+        return self.remove(ids)
+
     def purge_some(self, prefix: str) -> int:
-        """Remove some of the entries whose keys begin so; 0 when there are no more."""
+        """Remove some of the entries whose keys begin so; 0 when there are no more.
+
+        `begin_purge_from` comes before the first call.
+        """
         ids = self.index.ids_from(prefix, _PURGED_AT_ONCE)
         return self.remove(ids)
 

@@ -5,12 +5,14 @@ this order is all that guards the bytes:
 
 - a count of valid bytes is stored after the bytes that it counts;
 - a slice is marked whole after its checksum, and only `verify` believes a mark of another boot;
+- what is counted of clients (`watch`) guards nothing, and comes whenever it comes;
 - who begins a slice anew takes the mark and the count away before he stores the boot, and who
   reads looks at the boot before the count.
 
 Only the holder of a slice's lease calls `grow`, `complete` or `begin` for it.
 """
 
+from functools import lru_cache
 from typing import Final
 
 from aprp.cache.header import (
@@ -20,15 +22,19 @@ from aprp.cache.header import (
     FILLED,
     GONE,
     HEADER,
+    HEAT,
     LAST_USED,
     PRESENT_AT,
     SLICES,
 )
 
+# A word that a damaged file has counted to its end begins anew.
+_WORD: Final = (1 << 64) - 1
 # The page of an extent that was closed: it is gone, and holds nothing.
 _CLOSED: Final = bytes(8 * GONE) + b"\1" * 8 + bytes(HEADER - 8 * GONE - 8)
 
 
+@lru_cache(maxsize=8)
 def _table(value: int, width: int) -> int:
     """Repeat a word for each slice; the lowest bit of an exclusive or is the first difference."""
     native = memoryview(bytearray(8)).cast("Q" if width == 8 else "I")
@@ -42,7 +48,17 @@ class Words:
     Offsets are bytes from the begin of the extent's data, half-open.
     """
 
-    __slots__ = ("_boot", "_boots", "_full", "_present", "_tags", "_words", "size", "slice_size")
+    __slots__ = (
+        "_boot",
+        "_boots",
+        "_full",
+        "_heat",
+        "_present",
+        "_tags",
+        "_words",
+        "size",
+        "slice_size",
+    )
 
     def __init__(self, page: memoryview, slice_size: int, size: int, boot: int) -> None:
         """Look at a writable page. boot: the tag of this boot of the machine."""
@@ -55,6 +71,7 @@ class Words:
 
     def _attach(self, page: memoryview) -> None:
         self._words = page.cast("Q")
+        self._heat = self._words[HEAT : HEAT + SLICES]
         self._present = page[PRESENT_AT : PRESENT_AT + SLICES]
         self._boots = page[BOOT_AT : BOOT_AT + 4 * SLICES].cast("I")
 
@@ -83,6 +100,22 @@ class Words:
         if self._words[LAST_USED] != second:
             self._words[LAST_USED] = second
 
+    def watch(self, offset: int, stop: int) -> None:
+        """Note that the bytes from `offset` to `stop` are given to a client. Cheap.
+
+        A picture and no account: see `aprp.cache.header`.
+        """
+        heat, size = self._heat, self.slice_size
+        n = offset // size
+        while (edge := n * size + size) < stop and n < SLICES - 1:
+            heat[n] = heat[n] + edge - offset & _WORD
+            offset, n = edge, n + 1
+        heat[n] = heat[n] + stop - offset & _WORD
+
+    def heat(self) -> list[int]:
+        """Give the bytes of each slice that were given to clients since the extent was made."""
+        return self._heat.tolist()
+
     def length(self, n: int) -> int:
         """Give the bytes that slice `n` has room for: the last one may be short."""
         return max(0, min(self.slice_size, self.size - n * self.slice_size))
@@ -98,6 +131,19 @@ class Words:
     def filled(self, n: int) -> int:
         """Count the valid bytes from the slice's begin; 0 where the count is of another boot."""
         return self._words[FILLED + n] if self._boots[n] == self._boot else 0
+
+    def amounts(self) -> list[int]:
+        """Give the bytes of each slice that are stored, also those not verified in this boot."""
+        boot, size = self._boot, self.slice_size
+        counts = self._words[FILLED : FILLED + SLICES].tolist()
+        found = [
+            count if tag == boot else 0 for count, tag in zip(counts, self._boots, strict=True)
+        ]
+        if any(self._present):
+            for n, whole in enumerate(self._present):
+                if whole and not found[n]:
+                    found[n] = max(0, min(size, self.size - n * size))
+        return found
 
     def run(self, offset: int, stop: int) -> int:
         """Give the end, at most `stop`, of the readable bytes that begin at `offset` (< `stop`).

@@ -99,6 +99,11 @@ class PacedWire:
         return self._wire.unfinished if self._unfinished is None else self._unfinished
 
     @property
+    def queued(self) -> int:
+        """See `Wire.queued`."""
+        return sum(map(len, self._held)) + self._wire.queued
+
+    @property
     def waiting_since(self) -> float | None:
         """Since when, by the loop's time, the client has not taken what it was given.
 

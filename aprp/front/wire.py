@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 from tornado.iostream import IOStream, StreamClosedError
 
 from aprp.front.encryption import TlsTransport
+from aprp.front.unacknowledged import unacknowledged
 
 Piece = bytes | memoryview
 
@@ -35,6 +36,10 @@ class Wire(Protocol):
     @property
     def unfinished(self) -> "asyncio.Future[None] | None":
         """Done when the client has taken what is written; None where it has already."""
+
+    @property
+    def queued(self) -> int:
+        """Bytes written that the client's side has not acknowledged, where the wire can tell."""
 
     def send(self, *pieces: Piece) -> "asyncio.Future[None] | None":
         """Write pieces one after the other, as one.
@@ -84,6 +89,11 @@ class TransportWire:
         self._descriptor: int = transport.get_extra_info("socket").fileno()
         self.closed = False
         self.unfinished: asyncio.Future[None] | None = None
+
+    @property
+    def queued(self) -> int:
+        """See `Wire.queued`."""
+        return 0 if self._transport is None else unacknowledged(self._transport)
 
     def send(self, *pieces: Piece) -> "asyncio.Future[None] | None":
         """See `Wire.send`."""
@@ -177,6 +187,11 @@ class TlsWire:
             # The end of the handshake, of a client that takes nothing.
             self.paused()
 
+    @property
+    def queued(self) -> int:
+        """See `Wire.queued`."""
+        return sum(map(len, self._pending)) + unacknowledged(self._transport)
+
     def send(self, *pieces: Piece) -> "asyncio.Future[None] | None":
         """See `Wire.send`."""
         if self.closed:
@@ -257,6 +272,11 @@ class StreamWire:
     def unfinished(self) -> "asyncio.Future[None] | None":
         """See `Wire.unfinished`."""
         return None if self._last is None or self._last.done() else self._last
+
+    @property
+    def queued(self) -> int:
+        """See `Wire.queued`: the stream does not tell."""
+        return 0
 
     def send(self, *pieces: Piece) -> "asyncio.Future[None] | None":
         """See `Wire.send`."""

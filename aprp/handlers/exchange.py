@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from tornado import httputil
 
-from aprp import logs
 from aprp.front.connection import ClientConnection
 from aprp.front.wire import ClientGone, RequestConnection
 from aprp.handlers.errors import PROBLEM_TYPE, Problem
+from aprp.handlers.naming import rename, tells
 from aprp.handlers.reply import Reply
+from aprp.handlers.telling import tell
 from aprp.semantics.headers import Fields
 from aprp.semantics.requests import origin_form
-from aprp.semantics.rewriting import client_cookie, client_location, client_refresh, eased
+from aprp.semantics.rewriting import eased
 from aprp.semantics.tracing import REQUEST_ID
 from aprp.sites.site import Site
 from aprp.stats.counters import Count
-from aprp.stats.histograms import Measure
 from aprp.upstream.asking import Ask, Reader
 from aprp.upstream.detached import Detached
 from aprp.upstream.outgoing import RequestBody
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from aprp.application import Application
 
 _log = logging.getLogger("aprp")
-
-# Fields of a response that may tell of the origin's own place.
-_TELLING = frozenset({"location", "content-location", "refresh", "set-cookie"})
 
 
 class BodyFailed(Exception):
@@ -89,6 +86,17 @@ class Exchange(Reply, httputil.HTTPMessageDelegate):
         self.headers = headers
         self.request_id = self.app.ids.of(self.peer, headers.get(REQUEST_ID))
         self.client = self.app.client_of(self.peer, headers.get)
+        if (tracing := self.app.tracing) is not None and not self.app.is_own_page(self.target):
+            self.span = tracing.request(
+                self.method,
+                self.resource,
+                self.version,
+                self.app.seen_as(self),
+                headers.get,
+                client=self.client,
+                peer=self.peer,
+                request_id=self.request_id,
+            )
         if "Content-Length" in headers or "Transfer-Encoding" in headers:
             self._expect_body()
 
@@ -154,7 +162,21 @@ class Exchange(Reply, httputil.HTTPMessageDelegate):
     def cors_origins(self) -> frozenset[str]:
         """See Reply; who may read the pages of another host is for that host to say."""
         foreign = self._site is not None and not self._site.named
-        return frozenset() if foreign else self.app.cors_origins
+        return frozenset() if foreign or self.private else self.app.cors_origins
+
+    @property
+    def is_transfer(self) -> bool:
+        """Whether it carries bytes between the client and a site, and is no tunnel."""
+        return self._site is not None and not self._detached
+
+    def cache_status_of(self, fields: Fields) -> str | None:
+        """See Reply."""
+        site = self._site
+        if site is None or self.app.library is None:
+            return None
+        # Of a site that is not cached, the origin's own would be taken for it.
+        takes_part = site.cached or self.method not in ("GET", "HEAD")
+        return fields.get("Cache-Status") if takes_part else None
 
     def detach(self) -> Detached:
         """Give the connection away, for a tunnel; raises ClientGone."""
@@ -172,22 +194,11 @@ class Exchange(Reply, httputil.HTTPMessageDelegate):
             pairs = fields.get_all()
             if (changed := eased(pairs)) != pairs:
                 fields.replace(changed)
-        if not settings.REWRITE_REDIRECTS or _TELLING.isdisjoint(fields.names):
+        if not settings.REWRITE_REDIRECTS or not tells(fields):
             return
         names = site.names(*self.app.seen_as(self), self.origin)
-        if names is None:
-            return
-        changed = []
-        for name, value in fields.get_all():
-            match name.lower():
-                case "location" | "content-location":
-                    value = client_location(value, names, self.asked)
-                case "refresh":
-                    value = client_refresh(value, names, self.asked)
-                case "set-cookie":
-                    value = client_cookie(value, names)
-            changed.append((name, value))
-        fields.replace(changed)
+        if names is not None:
+            rename(fields, names, self.asked)
 
     # The life of the exchange.
 
@@ -209,8 +220,7 @@ class Exchange(Reply, httputil.HTTPMessageDelegate):
             if self.body is not None:
                 self.body.release()
                 self.body.on_wanted = None
-            self._measure()
-            self._tell()
+            tell(self)
 
     async def _answer(self) -> None:
         try:
@@ -266,56 +276,10 @@ class Exchange(Reply, httputil.HTTPMessageDelegate):
         self.closed = True
         self.connection.close()
 
-    def _measure(self) -> None:
-        """Add this request to the histograms, if it went to a site and was no tunnel."""
-        if self._site is None or self._detached:
-            return
-        observe = self.app.histograms.observe
-        observe(Measure.REQUEST_TIME, self.loop.time() - self.started)
-        if self.first_byte is not None:
-            observe(Measure.FIRST_BYTE_TIME, self.first_byte)
-        if self.status == 206 and self.method != "HEAD":
-            observe(Measure.RANGE_SIZE, self.sent)
-
     @property
     def about(self) -> dict[str, str]:
         """What a line in the log about this request takes as `extra`."""
         return {"request_id": self.request_id}
-
-    def _is_slow(self, total: float) -> bool:
-        """Whether the client has waited longer than SLOW_REQUEST for the first byte.
-
-        Where the answer has no body, or none has come, it is the whole time; a tunnel's answer is
-        its head.
-        """
-        limit = self.app.settings.SLOW_REQUEST
-        if not limit:
-            return False
-        waited = self.tunnel_after if self.first_byte is None else self.first_byte
-        return (total if waited is None else waited) > limit
-
-    def _tell(self) -> None:
-        total = self.loop.time() - self.started
-        logs.access(
-            logs.AccessEntry(
-                client=self.client,
-                method=self.method,
-                target=self.target,
-                version=self.version,
-                status=self.status,
-                range=self.range_text,
-                sent=self.sent,
-                first_byte=self.first_byte,
-                total=total,
-                origin=self.origin,
-                request_id=self.request_id,
-                referer=self.headers.get("Referer"),
-                user_agent=self.headers.get("User-Agent"),
-                end=self.end,
-                slow=self._is_slow(total),
-                traceparent=self.headers.get("traceparent"),
-            )
-        )
 
     def problem(self, problem: Problem) -> None:
         """Answer with problem details (RFC 9457), or cut short what has begun."""

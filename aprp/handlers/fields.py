@@ -6,7 +6,7 @@ from aprp.handlers.exchange import Exchange
 from aprp.semantics.forwarded import FORWARDING_FIELDS
 from aprp.semantics.headers import Pair, add_via, end_to_end
 from aprp.semantics.rewriting import origin_destination, origin_origin, origin_referer
-from aprp.semantics.tracing import REQUEST_ID, propagated
+from aprp.semantics.tracing import REQUEST_ID, propagated, with_parent
 
 # Set by the proxy itself: by whom, and Content-Length by who sends the body.
 _OWN: Final = frozenset(
@@ -14,6 +14,8 @@ _OWN: Final = frozenset(
 )
 # Of no meaning to an origin that is asked for bytes.
 _NOT_FOR_MEDIA: Final = frozenset({"range", "if-range", "expect"})
+# What may name the proxy where the origin is meant.
+_SPOKEN: Final = frozenset({"destination", "origin", "referer"})
 
 
 def of_request(exchange: Exchange) -> list[Pair]:
@@ -64,7 +66,7 @@ def for_media(exchange: Exchange) -> dict[str, str]:
         fields[name] = value
     fields |= _told(exchange)
     site = exchange.site
-    if site.named or site.fields or site.host is not None:
+    if site.fields or site.host is not None or not _SPOKEN.isdisjoint(spelt):
         return dict(_of_site(exchange, list(fields.items())))
     return fields
 
@@ -77,11 +79,11 @@ def _told(exchange: Exchange) -> list[Pair]:
 
 
 def _traced(exchange: Exchange, pairs: list[Pair]) -> list[Pair]:
-    """Leave out what is malformed of the fields of Trace Context."""
-    headers = exchange.headers
+    """Leave out what is malformed of the fields of Trace Context; name the request's own span."""
+    headers, span = exchange.headers, exchange.span
     if "traceparent" in headers or "tracestate" in headers:
-        return propagated(pairs)
-    return pairs
+        pairs = propagated(pairs)
+    return pairs if span is None else with_parent(pairs, span.traceparent)
 
 
 def _of_site(exchange: Exchange, pairs: list[Pair]) -> list[Pair]:

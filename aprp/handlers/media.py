@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from aprp.handlers import fields
 from aprp.handlers.errors import Problem, problem_of
@@ -16,6 +17,7 @@ from aprp.media.errors import (
     OriginBroke,
     RangeNotSatisfiable,
 )
+from aprp.media.output import Sink
 from aprp.media.request import Request
 from aprp.semantics.answer import Asked
 from aprp.semantics.conditions import UNCONDITIONAL, Conditions
@@ -44,24 +46,30 @@ class Question:
     asked: Asked
 
 
-async def serve(exchange: Exchange) -> None:
-    """Answer a GET or HEAD from the origin."""
+class Holding(Sink, Protocol):
+    """Takes the answer in the client's place, and may hold it back."""
+
+    def release(self) -> object:
+        """Give the client what is held; does nothing where nothing is."""
+
+
+async def serve(exchange: Exchange, holding: Holding | None = None) -> None:
+    """Answer a GET or HEAD from the origin: the client, or `holding` in its place."""
     app = exchange.app
     question = read_question(exchange)
     asked, target = question.asked, question.target
     via = app.settings.VIA_NAME
     delivery: Answering | Delivery
+    sink = exchange if holding is None else holding
     source = exchange.site.source
     library = app.library if exchange.site.cached else None
     if library is None:
-        delivery = Delivery(
-            asked, target, fields.for_media(exchange), exchange, source.make_ask, via
-        )
+        delivery = Delivery(asked, target, fields.for_media(exchange), sink, source.make_ask, via)
     else:
         make_fields = partial(fields.for_media, exchange)
         key = source.key(target)
         request = Request(source, asked, target, key, exchange.headers.get, make_fields)
-        delivery = Answering(library, request, exchange, via, app.counters)
+        delivery = Answering(library, request, sink, via, app.counters)
     exchange.work = delivery
     app.counters.add(Count.ACTIVE_TRANSFERS)
     try:
@@ -71,17 +79,32 @@ async def serve(exchange: Exchange) -> None:
             return
         if delivery.begun:
             app.counters.add(Count.ORIGIN_BREAKS)
+            if holding is not None:
+                holding.release()
             exchange.cut_short("origin broke")
             return
-        raise _problem(error, exchange) from error
+        raise problem_of_answer(error, exchange) from error
     except (RangeNotSatisfiable, ConditionFailed, OnlyIfCached) as error:
-        raise _problem(error, exchange) from error
+        raise problem_of_answer(error, exchange) from error
     finally:
         app.counters.add(Count.ACTIVE_TRANSFERS, -1)
 
 
 def read_question(exchange: Exchange) -> Question:
     """Read path, parameter and header; raises Problem 400 or 416 (RFC 9110 section 14)."""
+    path, query, asked = read_asked(exchange)
+    site = exchange.site
+    path = site.target(path)
+    target = f"{path}?{query}" if query else path
+    exchange.asked = site.origins.origins[0].base_path + target
+    return Question(target, asked)
+
+
+def read_asked(exchange: Exchange) -> tuple[str, str, Asked]:
+    """Read what is asked of a file: path and query without the proxy's own range, and the rest.
+
+    Raises as read_question does.
+    """
     settings = exchange.app.settings
     path, mark, query = exchange.resource.partition("?")
     statements: list[Statement] = []
@@ -116,11 +139,7 @@ def read_question(exchange: Exchange) -> Question:
         get("If-Range"),
         None if conditions == UNCONDITIONAL else conditions,
     )
-    site = exchange.site
-    path = site.target(path)
-    target = f"{path}?{query}" if query else path
-    exchange.asked = site.origins.origins[0].base_path + target
-    return Question(target, asked)
+    return path, query, asked
 
 
 def _one_range(statements: list[Statement], most: int) -> RangeSet | None:
@@ -134,7 +153,8 @@ def _one_range(statements: list[Statement], most: int) -> RangeSet | None:
     return None if ranges is None else limit(ranges, most)
 
 
-def _problem(error: Exception, exchange: Exchange) -> Problem:
+def problem_of_answer(error: Exception, exchange: Exchange) -> Problem:
+    """The problem that an error of the media path makes for the client."""
     if isinstance(error, RangeNotSatisfiable):
         if error.total is None:
             return Problem(416, "The range lies beyond the end of the file.")

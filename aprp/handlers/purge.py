@@ -10,11 +10,10 @@ from typing import Final
 
 from aprp.cache.entry import CannotStore
 from aprp.handlers import media
+from aprp.handlers.allowed import refused
 from aprp.handlers.errors import Problem
 from aprp.handlers.exchange import Exchange
 from aprp.media.source import Source
-from aprp.semantics.forwarded import last_sender
-from aprp.semantics.networks import Networks
 
 _NO_STORE: Final = (("Cache-Control", "no-store"),)
 
@@ -26,12 +25,11 @@ async def serve(exchange: Exchange) -> None:
     used.
     """
     settings = exchange.app.settings
-    allowed = Networks(settings.PURGE_ALLOW)
-    if refused := [who for who in senders(exchange) if not allowed(who)]:
+    if who := refused(exchange, settings.PURGE_ALLOW):
         raise Problem(
             403,
             "PURGE is not allowed from your address.",
-            private=f"PURGE_ALLOW does not name {', '.join(refused)}",
+            private=f"PURGE_ALLOW does not name {', '.join(who)}",
         )
     target = media.read_question(exchange).target
     library, source = exchange.app.library, exchange.site.source
@@ -60,17 +58,3 @@ def _below(exchange: Exchange) -> list[tuple[Source, str]]:
         return []
     host = exchange.headers.get("Host")
     return exchange.app.sites.below(host, exchange.resource.removesuffix("*"))
-
-
-def senders(exchange: Exchange) -> list[str]:
-    """Give the address at the other end of the connection, and for whom that asks if it says so.
-
-    All of them must be allowed. So a field can take a permission away and give none, and it does
-    not matter who wrote it. But where a trusted proxy asks (TRUSTED_PROXIES), it is the client
-    that must be allowed, and not the proxies on the way.
-    """
-    get, trusted = exchange.headers.get, exchange.app.is_trusted
-    named = [who or "unknown" for who in last_sender(get("X-Forwarded-For"), get("Forwarded"))]
-    if not trusted(exchange.peer):
-        return [exchange.peer or "unknown", *named]
-    return [exchange.client, *(who for who in named if not trusted(who))]

@@ -20,6 +20,7 @@ from aprp.stats.counters import Count
 
 if TYPE_CHECKING:
     from aprp.application import Application
+    from aprp.tracing.spans import RequestSpan
     from aprp.upstream.head import ResponseHead
 
 SERVER: Final = f"aprp/{__version__}"
@@ -55,10 +56,16 @@ class Reply:
         self.end: str | None = None
         # The answer has its CORS fields already.
         self.preflight = False
+        # No page of another web origin may read it, whatever CORS_ORIGINS says.
+        self.private = False
+        # Its body counts among the bytes given to clients.
+        self.counted = True
         self._keep_alive = True
         self._head: bytes | None = None
         self._chunked = False
         self._length: int | None = None
+        # Where spans are made.
+        self.span: RequestSpan | None = None
         # The client's side of the connection has taken all of the answer.
         self.taken = False
         self._stalled: asyncio.TimerHandle | None = None
@@ -88,6 +95,8 @@ class Reply:
         # In the place of the origin's, which may be stored and be another request's.
         fields[REQUEST_ID] = self.request_id
         self.app.counters.answered(status)
+        if self.span is not None:
+            self.span.answered(self.cache_status_of(fields))
         bodiless = self.method == "HEAD" or status in (204, 304) or status < 200
         self._chunked = length is None and not bodiless and self.version == "HTTP/1.1"
         self._length = None if bodiless else length
@@ -96,9 +105,8 @@ class Reply:
         self._decide_keep_alive(length is not None or bodiless or self._chunked, fields)
         allowed = self.cors_origins
         if allowed and not self.preflight:
-            for name, _ in fields.get_all():
-                if cors.is_cors_field(name):
-                    fields.remove(name)
+            for name in cors.cors_fields(fields.names):
+                fields.remove(name)
             for name, value in cors.decorate(self.headers.get("Origin"), allowed):
                 fields.add(name, value)
         self._head = head_bytes(f"HTTP/1.1 {status} {reason}", fields.get_all())
@@ -124,8 +132,22 @@ class Reply:
         """The web origins whose pages may read the answer (CORS_ORIGINS)."""
         return self.app.cors_origins
 
+    def cache_status_of(self, fields: Fields) -> str | None:
+        """What the answer's fields say of this proxy's own cache; None where it has no part."""
+        return None
+
     def rewrite(self, fields: Fields) -> None:
         """Change what an origin says of its own place; does nothing of itself."""
+
+    @property
+    def promised(self) -> int | None:
+        """Bytes of the whole body; None where they are not known, or nothing is promised yet."""
+        return self._length
+
+    @property
+    def delivered(self) -> int:
+        """Bytes of the body that the client's side of the connection has taken so far."""
+        return max(self.sent - self.wire.queued, 0)
 
     def interim(self, head: "ResponseHead") -> None:
         """Hand on an interim response (1xx) of the origin, if the client understands them."""
@@ -164,7 +186,8 @@ class Reply:
     def _gave(self, size: int, waiting: "asyncio.Future[None] | None") -> None:
         """Account for body bytes; with the last of them a client may leave as it likes."""
         self.sent += size
-        self.app.counters.add(Count.BYTES_TO_CLIENTS, size)
+        if self.counted:
+            self.app.counters.add(Count.BYTES_TO_CLIENTS, size)
         if self.sent == self._length:
             if waiting is None:
                 self.taken = True

@@ -2,14 +2,20 @@
 
 import json
 import time
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from aprp.handlers.errors import Problem
 from aprp.handlers.exchange import Exchange
 from aprp.semantics.accept import quality
 from aprp.stats.cache import Figures
+from aprp.stats.html import to_page
 from aprp.stats.metrics import SharedCollector, exposition
-from aprp.stats.report import Report, report, status, to_html
+from aprp.stats.report import Report, report, status
+from aprp.stats.shared_sum import Sum
+
+if TYPE_CHECKING:
+    from aprp.application import Application
 
 _JSON = "application/json"
 _NO_STORE = (("Cache-Control", "no-store"),)
@@ -25,29 +31,35 @@ async def stats(exchange: Exchange) -> None:
         accept = exchange.headers.get("Accept") or ""
         better = quality(accept, "text", "html") > quality(accept, "application", "json")
         wanted = "html" if better else "json"
-    told = _report(exchange)
+    told = report_of(exchange.app)
     if wanted == "html":
-        exchange.respond(200, to_html(told).encode(), "text/html; charset=utf-8", _NEGOTIATED)
+        page = to_page(told)
+        fields = (*_NEGOTIATED, ("Content-Security-Policy", page.policy))
+        body = page.with_data({"player": exchange.app.settings.PLAYER})
+        exchange.respond(200, body, "text/html; charset=utf-8", fields)
     else:
         exchange.respond(200, _dump(told.to_json()), _JSON, _NEGOTIATED)
 
 
 async def stats_json(exchange: Exchange) -> None:
     """Answer /stats.json: what /stats gives as JSON; docs/stats.schema.json describes it."""
-    exchange.respond(200, _dump(_report(exchange).to_json()), _JSON, _NO_STORE)
+    exchange.respond(200, _dump(report_of(exchange.app).to_json()), _JSON, _NO_STORE)
 
 
 async def metrics(exchange: Exchange) -> None:
     """Answer /metrics: for Prometheus, in the text format that Accept asks for."""
     app = exchange.app
-    collector = SharedCollector(app.counters, app.histograms, time.monotonic(), _figures(exchange))
+    figures, shared = _figures(app), _sum(app)
+    now = time.monotonic()
+    collector = SharedCollector(app.counters, app.histograms, now, figures, shared)
     text, content_type = exposition(exchange.headers.get("Accept") or "", collector)
     exchange.respond(200, text, content_type, _NEGOTIATED)
 
 
 async def short_status(exchange: Exchange) -> None:
-    """Answer /status: requests so far and seconds since the start."""
-    told = status(exchange.app.counters, time.monotonic())
+    """Answer /status: requests so far and seconds since the start, and the sum over machines."""
+    app = exchange.app
+    told = status(app.counters, time.monotonic(), _sum(app))
     exchange.respond(200, _dump(told), _JSON, _NO_STORE)
 
 
@@ -58,15 +70,20 @@ async def healthz(exchange: Exchange) -> None:
     exchange.respond(200, b'{"status": "ok"}\n', _JSON, _NO_STORE)
 
 
-def _figures(exchange: Exchange) -> Figures | None:
-    cache = exchange.app.cache
+def _figures(app: "Application") -> Figures | None:
+    cache = app.cache
     return None if cache is None else cache.figures
 
 
-def _report(exchange: Exchange) -> Report:
-    app = exchange.app
-    target = app.sites.target
-    return report(app.counters, time.monotonic(), _figures(exchange), target=target)
+def _sum(app: "Application") -> Sum | None:
+    redis = app.redis
+    return None if redis is None else redis.read()
+
+
+def report_of(app: "Application") -> Report:
+    """What /stats tells at this moment."""
+    figures, target, shared = _figures(app), app.sites.target, _sum(app)
+    return report(app.counters, time.monotonic(), figures, target=target, redis=shared)
 
 
 def _dump(value: object) -> bytes:

@@ -97,9 +97,9 @@ class WorkerRotatingFileHandler(RotatingFileHandler):
     def hold_lines(self, delay: float, later: Later | None) -> None:
         """Write lines of INFO and below `delay` seconds later, many at once; None: at once again.
 
-        `later` calls a function back after a time in seconds, as an event loop's `call_later`; all
-        records have to come from that loop's thread then. What is more severe is written at once,
-        and what is held before it.
+        `later` calls a function back after a time in seconds, as an event loop's `call_later`;
+        such records have to come from that loop's thread then. What is more severe may come from
+        any thread; it is written at once, and what is held before it.
         """
         self.flush()
         self._later = later
@@ -108,7 +108,8 @@ class WorkerRotatingFileHandler(RotatingFileHandler):
     def flush(self) -> None:
         """Write what is held."""
         if getattr(self, "_held", None):
-            self._put_out(b"")
+            with self.lock or contextlib.nullcontext():
+                self._put_out(b"")
 
     def _hold(self, line: bytes, later: Later) -> None:
         room = min(_MOST_HELD, self.maxBytes or _MOST_HELD)

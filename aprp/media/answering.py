@@ -211,7 +211,11 @@ class Answering:
     def _reader_of(self, version: Version, start: int, stop: int) -> SpanReader:
         request = self._request
         version.touched(request)
-        reader = self._reader = SpanReader(version, start, stop, self._out, cause=request)
+        # What is fetched in advance nobody has watched yet (Fetch Standard, Sec-Purpose).
+        watched = request.get("Sec-Purpose") is None
+        reader = self._reader = SpanReader(
+            version, start, stop, self._out, cause=request, watched=watched
+        )
         if self._gone:
             reader.abort()
         return reader

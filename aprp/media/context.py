@@ -3,13 +3,17 @@
 import asyncio
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aprp.cache.cache import Cache
 from aprp.media.plan import Grid
 from aprp.media.source import Source
 from aprp.media.tally import Tallies
 from aprp.stats.counters import Counters
+
+if TYPE_CHECKING:
+    from aprp.media.version import Version
+    from aprp.tracing.spans import Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ class Context:
 
     `inlet` is where the kernel puts what fills read: one block for all of them, which stays in the
     processor's cache. What is in it goes to its place in the file before anything else is read.
+    `busy` are the versions that are read or filled at this moment; `tracing` makes spans, where any
+    are made.
     """
 
     cache: Cache
@@ -76,7 +82,9 @@ class Context:
     tallies: Tallies
     loop: asyncio.AbstractEventLoop
     inlet: memoryview
+    tracing: "Tracing | None" = None
     tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+    busy: set["Version"] = field(default_factory=set)
     closed: bool = False
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":

@@ -17,6 +17,7 @@ from aprp.media.errors import (
     RangeNotSatisfiable,
 )
 from aprp.media.output import Output, Sink
+from aprp.media.parts import send_parts
 from aprp.semantics.answer import (
     Answer,
     Asked,
@@ -26,13 +27,12 @@ from aprp.semantics.answer import (
     Part,
     Parts,
     Relay,
-    check_further_part,
     decide,
     range_to_send,
 )
-from aprp.semantics.conditions import NotModified, PreconditionFailed, Validators
+from aprp.semantics.conditions import NotModified, PreconditionFailed
 from aprp.semantics.multipart import Framing
-from aprp.semantics.ranges import ContentRange, IntRange, RangeSpec, Span
+from aprp.semantics.ranges import ContentRange, RangeSpec, Span
 from aprp.upstream.asking import Ask, Reader
 from aprp.upstream.errors import OriginFailure
 from aprp.upstream.head import ResponseHead
@@ -52,7 +52,9 @@ class Delivery(Reader):
     """The answer to one GET or HEAD.
 
     `aborted` says that the client is gone, `cut` that an answer was not read to its end; `opening`
-    is what asks in its name, if anything does.
+    is what asks in its name, if anything does. For `aprp.media.parts`: `out` is the client's side,
+    `head` that of the answer to go by, `cutter` says what is wanted of a body, and `framing` what
+    stands between several parts.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class Delivery(Reader):
         self._target = target
         self._fields = fields
         self._sink = sink
-        self._out = Output(sink, via, asked.method)
+        self.out = Output(sink, via, asked.method)
         self._make_ask = make_ask
         self._ask: Ask | None = None
         self.aborted = False
@@ -78,17 +80,17 @@ class Delivery(Reader):
         self._gone: asyncio.Future[None] | None = None
         self._sent: RangeSpec | None = None
         self._answer: Answer | None = None
-        self._head: ResponseHead | None = None
-        self._cutter: Cutter | None = None
+        self.head: ResponseHead | None = None
+        self.cutter: Cutter | None = None
         self._discard = False
         self._held: bytearray | None = None
         self._further: Callable[[ResponseHead], None] | None = None
-        self._framing: Framing | None = None
+        self.framing: Framing | None = None
 
     @property
     def begun(self) -> bool:
         """Whether the client has been promised anything."""
-        return self._out.begun
+        return self.out.begun
 
     def abort(self) -> None:
         """The client is gone: end what is under way at the origin."""
@@ -118,12 +120,12 @@ class Delivery(Reader):
         Raises an `aprp.media.errors` exception or an OriginFailure; after `begun` it means that
         the answer must be cut short.
         """
-        await self._ask_origin(range_to_send(self.asked))
+        await self.ask_origin(range_to_send(self.asked))
         await self.conclude()
 
     def tell(self, cache_status: str) -> None:
         """Say in the answer what a cache did for it."""
-        self._out.cache_status = cache_status
+        self.out.cache_status = cache_status
 
     def adopt(self, ask: Ask, sent: RangeSpec | None) -> None:
         """Take over an answer that was asked for in another name; `on_head` comes next.
@@ -137,12 +139,12 @@ class Delivery(Reader):
         """Do what is left when the first answer is over; raises as `run` does."""
         self._ask = None
         if isinstance(self._answer, AskWhole) and not self.aborted:
-            await self._ask_origin(None)
+            await self.ask_origin(None)
         match self._answer:
             case Relay() | Part() | NotModified():
                 pass
             case Parts() as parts:
-                await self._send_parts(parts)
+                await send_parts(self, parts)
             case NoSuchRange(total):
                 raise RangeNotSatisfiable(total)
             case PreconditionFailed(field):
@@ -158,20 +160,35 @@ class Delivery(Reader):
                 assert_never(never)
         self._check_complete()
 
+    @property
+    def has_all(self) -> bool:
+        """Whether all that is wanted of the last answer has come."""
+        return self.cutter is not None and self.cutter.done
+
     def _check_complete(self) -> None:
         if self.aborted or self.asked.method == "HEAD":
             return
         if self._held is not None:
             self._answer_held()
             return
-        if not self.begun and self._cutter is not None:
+        if not self.begun and self.cutter is not None:
             # The stream ended before the range.
-            raise RangeNotSatisfiable(self._cutter.position)
-        if self._out.missing > 0:
-            raise OriginBroke(f"{self._out.missing} bytes are missing")
+            raise RangeNotSatisfiable(self.cutter.position)
+        if self.out.missing > 0:
+            raise OriginBroke(f"{self.out.missing} bytes are missing")
 
-    async def _ask_origin(self, spec: RangeSpec | None, condition: str | None = None) -> None:
-        """Ask the origin for a range, or the whole; `condition` is an If-Range of the proxy's."""
+    async def ask_origin(
+        self,
+        spec: RangeSpec | None,
+        condition: str | None = None,
+        on_head: Callable[[ResponseHead], None] | None = None,
+    ) -> None:
+        """Ask the origin for a range, or the whole; `condition` is an If-Range of the proxy's.
+
+        `on_head`, where it is given, decides on the answer; its body is cut as any. Raises as
+        `run` does.
+        """
+        self._further = on_head
         fields = dict(self._fields)
         if spec is not None:
             fields["Range"] = f"bytes={spec}"
@@ -216,31 +233,31 @@ class Delivery(Reader):
         if self._further is not None:
             self._further(head)
             return
-        self._head = head
+        self.head = head
         answer = decide(self.asked, self._sent, head.status, head.fields.get)
         self._answer = answer
         match answer:
             case Relay():
-                self._out.relay(head)
+                self.out.relay(head)
             case Part() as part:
                 self._begin_part(head, part)
             case NotModified():
-                self._out.not_modified(head)
-                self._reject(head)
+                self.out.not_modified(head)
+                self.reject(head)
             case Parts() as parts:
                 self._begin_parts(head, parts)
             case NoSuchRange() | PreconditionFailed() | AskWhole() | Bad():
-                self._reject(head)
+                self.reject(head)
             case never:
                 assert_never(never)
 
     def on_body(self, view: memoryview) -> "asyncio.Future[None] | None":
         """Send what the client is to have of it."""
-        cutter = self._cutter
+        cutter = self.cutter
         if cutter is None:
             if self._discard:
                 return None
-            return self._out.write(view)
+            return self.out.write(view)
         pieces = cutter.feed(view)
         waiting = None
         if self._held is not None:
@@ -248,26 +265,26 @@ class Delivery(Reader):
                 self._held += piece
         elif pieces:
             if not self.begun:
-                assert self._head is not None and isinstance(self._answer, Part)
-                self._out.span(self._head, self._answer.span, None)
-            waiting = self._out.write(*pieces)
+                assert self.head is not None and isinstance(self._answer, Part)
+                self.out.span(self.head, self._answer.span, None)
+            waiting = self.out.write(*pieces)
         if cutter.done and self._ask is not None and self._origin_has_more(cutter):
             self.cut = True
             self._ask.abort()
         return waiting
 
     def _origin_has_more(self, cutter: Cutter) -> bool:
-        assert self._head is not None
-        length = self._head.fields.get("Content-Length")
+        assert self.head is not None
+        length = self.head.fields.get("Content-Length")
         if length is not None:
             return int(length) > cutter.position
-        got = ContentRange.parse(self._head.fields.get("Content-Range") or "")
+        got = ContentRange.parse(self.head.fields.get("Content-Range") or "")
         return not isinstance(got, ContentRange) or got.span.length > cutter.position
 
-    def _reject(self, head: ResponseHead) -> None:
+    def reject(self, head: ResponseHead) -> None:
         """Get rid of a body that nobody wants."""
         length = head.fields.get("Content-Length")
-        self._cutter = None
+        self.cutter = None
         self._discard = True
         small = length is not None and length.isdigit() and int(length) <= _WORTH_READING
         if not small and self.asked.method != "HEAD" and head.status not in (204, 304):
@@ -279,95 +296,36 @@ class Delivery(Reader):
 
     def _begin_part(self, head: ResponseHead, part: Part) -> None:
         if self.asked.method != "HEAD":
-            self._cutter = Cutter([Cut(part.skip, part.skip + part.span.length)])
+            self.cutter = Cutter([Cut(part.skip, part.skip + part.span.length)])
         if part.total is not None or head.status == 206:
-            self._out.span(head, part.span, part.total)
+            self.out.span(head, part.span, part.total)
         elif part.span.length <= _WORTH_HOLDING:
             # Whether the stream reaches the range, and its end, shows when the bytes are there.
             self._held = bytearray()
 
     def _answer_held(self) -> None:
         """Answer with the bytes held: all that were asked for, or what there is of them."""
-        assert self._held is not None and self._cutter is not None and self._head is not None
+        assert self._held is not None and self.cutter is not None and self.head is not None
         assert isinstance(self._answer, Part)
         held, self._held = self._held, None
         start = self._answer.span.start
         if not held:
-            raise RangeNotSatisfiable(self._cutter.position)
-        total = None if self._cutter.done else self._cutter.position
-        self._out.span(self._head, Span(start, start + len(held)), total)
-        self._out.write(bytes(held))
+            raise RangeNotSatisfiable(self.cutter.position)
+        total = None if self.cutter.done else self.cutter.position
+        self.out.span(self.head, Span(start, start + len(held)), total)
+        self.out.write(bytes(held))
 
     def _begin_parts(self, head: ResponseHead, parts: Parts) -> None:
         if parts.source == "none":
             # The head of the first response that does hold bytes is the one to go by.
-            self._reject(head)
+            self.reject(head)
             return
-        framing = self._framing = self._out.parts(head, parts)
+        framing = self.framing = self.out.parts(head, parts)
         if self.asked.method == "HEAD":
             return
         if parts.source == "whole":
-            self._cutter = Cutter(
+            self.cutter = Cutter(
                 [Cut(s.start, s.stop, framing.part_head(i)) for i, s in enumerate(parts.spans)]
             )
         else:
-            self._cutter = Cutter([Cut(0, parts.spans[0].length, framing.part_head(0))])
-
-    # Several parts.
-
-    async def _send_parts(self, parts: Parts) -> None:
-        """Fetch what the first response did not hold, part by part, and close the framing."""
-        assert self._head is not None
-        if self.asked.method == "HEAD":
-            return
-        held = {"whole": len(parts.spans), "first": 1}.get(parts.source, 0)
-        if held and not self.aborted and not (self._cutter is not None and self._cutter.done):
-            # What would come next must not stand in the place of what is missing.
-            raise OriginBroke("the first answer is incomplete")
-        # A 416 says nothing of the version.
-        known = Validators.from_headers(self._head.fields.get) if self._head.status != 416 else None
-        for index in range(held, len(parts.spans)):
-            if self.aborted:
-                return
-            await self._send_further(parts, index, known)
-            known = Validators.from_headers(self._head.fields.get)
-        if self._framing is not None and not self.aborted:
-            waiting = self._out.write(self._framing.tail())
-            if waiting is not None:
-                await waiting
-
-    async def _send_further(self, parts: Parts, index: int, known: Validators | None) -> None:
-        span, total = parts.spans[index], parts.total
-        wrong: list[Bad] = []
-
-        def on_head(head: ResponseHead) -> None:
-            skip = check_further_part(span, total, known, head.status, head.fields.get)
-            if isinstance(skip, Bad):
-                wrong.append(skip)
-                self._reject(head)
-                return
-            self._head = head
-            if not self.begun:
-                if len(parts.spans) > 1:
-                    self._framing = self._out.parts(head, parts)
-                else:
-                    self._out.span(head, span, total)
-            prefix = self._framing.part_head(index) if self._framing is not None else b""
-            self._cutter = Cutter([Cut(skip, skip + span.length, prefix)])
-
-        self._further = on_head
-        condition = _strong_validator(self._head, known) if known is not None else None
-        await self._ask_origin(IntRange(span.start, span.stop - 1), condition)
-        if wrong:
-            raise OriginBroke(wrong[0].reason) if self.begun else BadOrigin(wrong[0].reason)
-        if not self.aborted and not (self._cutter is not None and self._cutter.done):
-            raise OriginBroke(f"part {index + 1} is incomplete")
-
-
-def _strong_validator(head: ResponseHead | None, validators: Validators) -> str | None:
-    """What to put into If-Range so that a further part is of the same version."""
-    if head is None:
-        return None
-    if validators.etag is not None:
-        return None if validators.etag.weak else head.fields.get("ETag")
-    return head.fields.get("Last-Modified") if validators.last_modified_is_strong else None
+            self.cutter = Cutter([Cut(0, parts.spans[0].length, framing.part_head(0))])

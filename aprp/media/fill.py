@@ -1,40 +1,35 @@
 """One fetch in flight and what becomes of its bytes: stored in place, followed as they come.
 
-A fill covers a window of a version. The kernel writes into the pages of the extent; the header of
-the extent says how far each slice has come, which is how readers follow, in this process and in
-others. It keeps a little ahead of its fastest reader, is taken up again where an origin breaks off,
-and ends at the next edge of a slice when nobody follows any more.
+A fill covers a window of a version. The kernel puts what comes into one block that all fills share,
+from where it is written to its place in the extent. The extent's header says how far each slice has
+come, which is how readers follow, in this process and in others. A fill keeps a little ahead of its
+fastest reader, and ends at the next edge of a slice when nobody follows any more.
+`aprp.media.asking` gets the bytes for it.
 """
 
 import asyncio
 import logging
-import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aprp.cache.cache import CannotStore
-from aprp.media.checks import Changed, Refused, check_continuation
+from aprp.media.asking import Asking
+from aprp.media.checks import Changed, Refused
 from aprp.media.following import Following
 from aprp.media.room import Room
 from aprp.media.scratch import Scratch
-from aprp.semantics.ranges import IntRange
-from aprp.semantics.tracing import REQUEST_ID, TRACING_FIELDS
-from aprp.stats.counters import Count
+from aprp.semantics.tracing import REQUEST_ID, with_parent
 from aprp.upstream.asking import Ask
-from aprp.upstream.errors import OriginClosed, OriginFailure
-from aprp.upstream.head import ResponseHead
-from aprp.upstream.origins import Origin
+from aprp.upstream.errors import OriginFailure
+
+if TYPE_CHECKING:
+    from aprp.media.version import Version
+    from aprp.tracing.spans import FillSpan
 
 _log = logging.getLogger("aprp")
 
-if TYPE_CHECKING:
-    from aprp.media.context import Link
-    from aprp.media.version import Version
-
 # Where bytes go that nobody wants.
 _WASTE = memoryview(bytearray(256 << 10))
-
-_LONGEST_BACKOFF = 8.0
 
 # How often it is looked for wishes of other processes, in seconds.
 _LOOK = 0.02
@@ -60,7 +55,6 @@ class Fill:
         marks: Mapping[str, str] | None = None,
     ) -> None:
         self.version = version
-        self._marks = marks or {}
         self.begin = self.position = begin
         self.stop = stop
         self.exact = exact
@@ -69,19 +63,15 @@ class Fill:
         self.streams = False
         self._room = Room(version, begin, exact=exact)
         self._following = Following(self)
+        self._asking = Asking(self, marks or {})
+        self._span: FillSpan | None = None
         self._bound = 0
         self._preparing: asyncio.Task[None] | None = None
         self._gate: asyncio.Future[None] | None = None
         self._skip = 0
-        self._ask: Ask | None = None
-        self._asked = False
-        self._used: Link | None = None
         self._answered_until = 0
-        self._problem: Exception | None = None
         self.over = False
         self._lingers = False
-        self._avoided: frozenset[Origin] = frozenset()
-        self._spent_at = begin
         self._look: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -90,7 +80,7 @@ class Fill:
     @property
     def _about(self) -> dict[str, str | None]:
         """What a line in the log about it takes as `extra`."""
-        return {"request_id": self._marks.get(REQUEST_ID)}
+        return {"request_id": self._asking.marks.get(REQUEST_ID)}
 
     @property
     def scratch(self) -> Scratch | None:
@@ -117,12 +107,14 @@ class Fill:
 
         `streams`: it is a 200, and may turn out to be all that the origin can do.
         """
-        self._ask = ask
-        self._asked = True
+        self._asking.adopt(ask)
         self.streams = streams
+        self.expect(begins, stop)
+
+    def expect(self, begins: int, stop: int) -> None:
+        """The bytes that come are those from `begins` up to `stop`."""
         self._skip = self.position - begins
         self._answered_until = stop
-        self._used = self.version.link
 
     def read_to_end(self) -> None:
         """The origin does no ranges: this stream is the one way to get at any byte."""
@@ -138,9 +130,10 @@ class Fill:
     async def run(self, opening: "asyncio.Future[None] | None" = None) -> None:
         """Fetch until the window is full, or nobody wants it; `opening` is an adopted answer."""
         error: Exception | None = None
+        self._begin_span(adopted=opening is not None)
         try:
             await self._prepare()
-            await self._fetch(opening)
+            await self._asking.run(opening)
             if self.scratch is not None:
                 await self._linger(self.scratch)
         except (OriginFailure, Changed, Refused) as failure:
@@ -152,56 +145,6 @@ class Fill:
             # Also where the task is cancelled.
             self._release(error)
 
-    async def _fetch(self, opening: "asyncio.Future[None] | None") -> None:
-        tuning = self.version.context.tuning
-        attempt = 0
-        while not self._done:
-            before = self.position
-            try:
-                if opening is not None:
-                    waiting, opening = opening, None
-                    await waiting
-                else:
-                    await self._ask_rest()
-                problem, self._problem = self._problem, None
-                if problem is not None:
-                    raise problem
-                if self.position == before and not self._done:
-                    raise OriginClosed("the origin sent nothing")
-            except OriginFailure:
-                if self._done:
-                    return
-                attempt = 1 if self.position > before else attempt + 1
-                if not self._may_resume:
-                    raise
-                if attempt > tuning.retries:
-                    if not self._turn_away(self._ask):
-                        raise
-                    attempt = 0
-                self.version.context.counters.add(Count.FILL_RESUMES)
-                if attempt > 1:
-                    wait = min(tuning.backoff * 2 ** (attempt - 2), _LONGEST_BACKOFF)
-                    await asyncio.sleep(wait * random.uniform(0.8, 1.2))
-            finally:
-                self._ask = None
-
-    def _turn_away(self, ask: Ask | None) -> bool:
-        """Give up the origin that has broken off too often; False if there is no other to ask."""
-        spent = self.version.spent
-        origin = ask.origin if ask is not None else None
-        if self.position > self._spent_at:
-            # What was given up before may be well again: bytes have come since.
-            spent.clear()
-            self._avoided = frozenset()
-        self._spent_at = self.position
-        if ask is not None and origin is not None and origin not in self._avoided:
-            spent.add(origin)
-            if ask.has_others(spent):
-                self.version.context.counters.add(Count.ORIGIN_FAILOVERS)
-                return True
-        spent.clear()
-        return False
-
     async def _linger(self, scratch: Scratch) -> None:
         """What is in memory only stays until those who follow have taken it."""
         self.over = self._lingers = True
@@ -212,17 +155,22 @@ class Fill:
             await self._gate
 
     @property
-    def _done(self) -> bool:
+    def done(self) -> bool:
+        """Whether nothing more is to be fetched."""
         return self.over or self.position >= self.stop
 
-    @property
-    def _may_resume(self) -> bool:
-        return self.version.entry.combinable and not self.version.changed
+    def _begin_span(self, adopted: bool) -> None:
+        tracing = self.version.context.tracing
+        if tracing is None:
+            return
+        kind = "exact" if self.exact else "stream" if self.whole else "window"
+        asking = self._asking
+        span = self._span = tracing.fill(asking.marks, self.begin, self.stop, kind, adopted)
+        asking.marks = dict(with_parent(asking.marks.items(), span.traceparent))
 
     def _release(self, error: Exception | None) -> None:
         self.over = True
-        if self._ask is not None:
-            self._ask.abort()
+        self._asking.abort()
         if self._preparing is not None:
             self._preparing.cancel()
         if self._look is not None:
@@ -230,77 +178,9 @@ class Fill:
         self._room.leases.give_all()
         self._open_gate()
         self.version.ended(self, error)
-
-    # Asking.
-
-    async def _ask_rest(self) -> None:
-        version = self.version
-        self._asked = True
-        link = self._used = version.link
-        fields = {
-            name: value
-            for name, value in link.fields.items()
-            if not (key := name.lower()).startswith("if-") and key not in TRACING_FIELDS
-        }
-        fields |= self._marks
-        if not (version.fields.get("Content-Encoding") or ""):
-            fields["Accept-Encoding"] = "identity"
-        if not self.whole:
-            fields["Range"] = f"bytes={IntRange(self.position, self.stop - 1)}"
-            condition = version.if_range()
-            if condition is not None:
-                fields["If-Range"] = condition
-        self._answered_until = 0
-        ask = self._ask = link.source.make_ask(self)
-        self._avoided = frozenset(version.spent)
-        await ask.send("GET", link.target, fields, avoid=self._avoided)
-        if ask.surplus:
-            version.distrust(self.position)
-
-    def on_origin(self, origin: Origin) -> None:
-        """Whom the client's log line names is up to the request that opened the version."""
-
-    def on_interim(self, head: ResponseHead) -> None:
-        """A download of media has nothing to tell before its answer."""
-
-    def on_head(self, head: ResponseHead) -> None:
-        """Check that what comes continues what is there, before a byte of it is stored."""
-        assert self._ask is not None
-        if head.status in (401, 403) and self.version.link is not self._used:
-            # A link that has run out; a newer client had a better one.
-            self._fail(OriginClosed(f"the origin answered {head.status}"))
-            return
-        version = self.version
-        try:
-            begins, stop = check_continuation(
-                version.validators,
-                version.length,
-                self.position,
-                head,
-                version.fields.get("Content-Encoding"),
-            )
-        except (Changed, Refused, OriginFailure) as error:
-            if isinstance(error, Refused):
-                self.version.context.counters.add(Count.ORIGIN_REJECTED)
-            self._fail(error)
-            return
-        if head.status == 200 and not self.version.without_ranges(self):
-            # Another stream is being read already.
-            self.over = True
-            self._ask.abort()
-            return
-        self._skip = self.position - begins
-        self._answered_until = stop
-        self._ask.place(self)
-
-    def _fail(self, error: Exception) -> None:
-        self._problem = error
-        assert self._ask is not None
-        self._ask.abort()
-
-    def on_body(self, view: memoryview) -> "asyncio.Future[None] | None":
-        """Bodies are placed; what a rejected answer still brings is nobody's."""
-        return None
+        if self._span is not None:
+            got = self.position - self.begin
+            self._span.end(got=got, resumes=self._asking.resumes, error=error)
 
     # Placing (`aprp.upstream.request.Placer`).
 
@@ -347,8 +227,7 @@ class Fill:
             # More than its Content-Range has: nothing of it can be believed.
             self.version.distrust(self.position)
             self.over = True
-            assert self._ask is not None
-            self._ask.abort()
+            self._asking.abort()
         self._finish()
 
     def _account(self, view: memoryview) -> None:
@@ -387,7 +266,7 @@ class Fill:
         """A reader has moved, come or gone, or another process wants more."""
         if self._lingers:
             self._open_gate()
-        if self.over or self._ask is None:
+        if self.over or self._asking.ask is None:
             return
         if self._at_end():
             self._finish()
@@ -432,9 +311,9 @@ class Fill:
 
     def _finish(self) -> None:
         """Everything wanted is here: the answer ends by itself, or is cut off."""
-        if self._ask is not None and self._answered_until > self.position:
+        if self._asking.ask is not None and self._answered_until > self.position:
             self.over = True
-            self._ask.abort()
+            self._asking.abort()
         self._open_gate()
 
     # Room.
@@ -448,8 +327,8 @@ class Fill:
             await self._prepare()
         except Exception as error:
             _log.exception("error while making room for %r", self.version, extra=self._about)
-            if self._ask is not None:
-                self._fail(error)
+            if self._asking.ask is not None:
+                self._asking.fail(error)
         finally:
             self._preparing = None
 
@@ -465,7 +344,7 @@ class Fill:
         self.reconsider()
 
     async def _extend(self) -> None:
-        fresh = not self._asked
+        fresh = not self._asking.begun
         left = await self._room.extend(self.stop, self.whole)
         if left is None:
             self.stop = self._room.prepared

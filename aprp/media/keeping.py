@@ -19,14 +19,20 @@ class Keeping:
     that is larger than `most` bytes has no end that is worth waiting for.
     """
 
-    def __init__(self, context: Context, entry: Entry, combinable: bool, most: int) -> None:
-        """`combinable` is what the entry will say in the end."""
+    def __init__(
+        self, context: Context, entry: Entry, combinable: bool, most: int, purges: int
+    ) -> None:
+        """`combinable` is what the entry will say in the end.
+
+        `purges` is `Cache.purges` of its key before the origin was asked for it.
+        """
         self.entry = entry
         self._combinable = combinable
         self.position = 0
         self.given_up = False
         self._context = context
         self._most = most
+        self._purges = purges
         self._extent: Extent | None = None
         self._room_until = 0
         self._added = False
@@ -86,7 +92,7 @@ class Keeping:
         cache, size = self._context.cache, self._context.grid.size
         if not self._added:
             self._added = True
-            await cache.add(self.entry)
+            await cache.add(self.entry, purges=self._purges)
         number, offset = divmod(self.position, size * SLICES)
         first = offset // size
         count = min(_AT_ONCE, SLICES - first)
@@ -113,8 +119,9 @@ class Keeping:
             fields=fields,
         )
         try:
-            await self._context.cache.add(entry)
+            await self._context.cache.add(entry, purges=self._purges)
         except CannotStore:
+            await self.drop()
             return None
         return entry
 

@@ -1,49 +1,36 @@
 """What is stored under which key, and whether it may be used: freshness, revalidation, purge.
 
-The library remembers in memory what the index holds, as long as the key's generation stays the
-same; requests for what is in memory and fresh wait for nothing.
+Requests for what is in memory and fresh wait for nothing.
 """
 
-import asyncio
-import logging
 import time
-from collections import OrderedDict
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final, assert_never
 
-from aprp.cache.entry import CannotStore
-from aprp.cache.leases import key_place
 from aprp.media.admission import NO_LENGTH
 from aprp.media.context import Context
 from aprp.media.delivery import Delivery
 from aprp.media.errors import OnlyIfCached
-from aprp.media.opening import ABORTED, Admitted, Confirmed, Failed, Opening, Passed
+from aprp.media.opening import ABORTED, PURGED, Admitted, Confirmed, Failed, Opening, Passed
+from aprp.media.records import Records
 from aprp.media.request import Request
 from aprp.media.shelf import Found, Shelf
+from aprp.media.shelves import Shelves
 from aprp.media.source import Source
 from aprp.media.version import Version
 from aprp.semantics.cache_status import cache_status
 from aprp.semantics.freshness import Fresh, MustAsk, StaleWhileRevalidating, Verdict, judge
-from aprp.semantics.headers import Pair
 from aprp.semantics.vary import selected
 from aprp.stats.counters import Count
 from aprp.upstream.errors import OriginClosed, OriginFailure
-
-_log = logging.getLogger("aprp")
-
-# Keys remembered in memory, in each process.
-_MOST_SHELVES: Final = 16384
 
 # How long a key whose answer could not be stored is asked for without waiting for each other's
 # answers, in seconds.
 _PASSING: Final = 30.0
 _PASSING_ERRORS: Final = 2.0
-
-# Variants of a key that are stored.
-_MOST_VARIANTS: Final = 64
-
-# How often it is looked whether another process has found out about a key, in seconds.
-_LOOK: Final = 0.005
+# Reasons that say nothing of the next answer.
+_OF_THIS_ANSWER: Final = frozenset({ABORTED, NO_LENGTH, PURGED})
 
 
 def _excusable(error: Exception | None) -> bool:
@@ -57,15 +44,24 @@ class Library:
         """`name` is that of this cache in Cache-Status."""
         self.name = name
         self._context = context
-        self._shelves: OrderedDict[str, Shelf] = OrderedDict()
-        self._kept: set[str] = set()
+        self._shelves = Shelves(context)
+        self._in_memory = self._shelves.by_key
+        self._records = Records(context, self._shelves)
+
+    @property
+    def busy(self) -> Collection[Version]:
+        """The versions that this process reads or fills at this moment."""
+        return self._context.busy
 
     # Finding.
 
     def look(self, request: Request) -> Found | None:
         """What is in memory and fresh: nothing is waited for."""
-        shelf = self._shelves.get(request.key)
+        shelf = self._in_memory.get(request.key)
         if shelf is None or shelf.generation != self._context.cache.generation(request.key):
+            return None
+        if shelf.unrecorded:
+            # A purge of what is on its way into the index does not show in the generation.
             return None
         version = shelf.select(request)
         if version is None:
@@ -103,7 +99,7 @@ class Library:
         collapsed = False
         directives = request.directives
         while not passer.aborted:
-            shelf = await self._shelf(request)
+            shelf = await self._shelves.of(request)
             if passer.aborted:
                 break
             version = shelf.select(request)
@@ -121,14 +117,15 @@ class Library:
             if request.asked.method == "HEAD" or directives.no_store:
                 return await self._pass(request, passer, version, must_ask)
             opening = None
+            purges = self._context.cache.purges(request.key)
             if shelf.passing_until <= self._context.loop.time():
-                opening = shelf.opening
-                if opening is None and not self._lease(request.key):
+                opening = shelf.opening_at(purges)
+                if opening is None and not self._shelves.lease(request.key, purges):
                     collapsed = True
-                    await self._wait_for_others(request.key, passer)
+                    await self._shelves.wait_for_others(request.key, passer)
                     continue
             if opening is None:
-                opening = self._open(shelf, request, version, passer, must_ask)
+                opening = self._open(shelf, request, version, passer, must_ask, purges)
                 await passer.wait(opening)
                 found = await self._own(opening, shelf, request, version, must_ask, passer)
             else:
@@ -161,7 +158,7 @@ class Library:
             case Failed(error):
                 return self._in_spite_of(error, version, must_ask)
             case Passed(why, again):
-                if why not in (ABORTED, NO_LENGTH):
+                if why not in _OF_THIS_ANSWER:
                     lasting = opening.status in (200, 206)
                     wait = _PASSING if lasting else _PASSING_ERRORS
                     shelf.passing_until = self._context.loop.time() + wait
@@ -231,56 +228,6 @@ class Library:
             return self._in_spite_of(error, version, must_ask)
         return None
 
-    async def _shelf(self, request: Request) -> Shelf:
-        """The shelf of a request's key, as the index has it."""
-        cache, key = self._context.cache, request.key
-        while True:
-            shelf = self._shelves.get(key)
-            generation = cache.generation(key)
-            if shelf is not None and shelf.generation == generation:
-                self._shelves.move_to_end(key)
-                return shelf
-            entries = await cache.find(key)
-            if cache.generation(key) != generation:
-                # What was found is of before the change, and may lack what is in use by now.
-                continue
-            shelf = self._shelves.get(key)
-            if shelf is None:
-                shelf = self._shelves[key] = Shelf(key, generation)
-                self._forget_some()
-            elif shelf.generation == generation:
-                # Another request has looked meanwhile.
-                return shelf
-            shelf.generation = generation
-            shelf.fit(entries, self._context, request.source)
-            return shelf
-
-    def _forget_some(self) -> None:
-        while len(self._shelves) > _MOST_SHELVES:
-            key, shelf = self._shelves.popitem(last=False)
-            if shelf.busy:
-                self._shelves[key] = shelf
-                return
-
-    def _lease(self, key: str) -> bool:
-        leases = self._context.cache.leases
-        return leases is None or leases.take(key_place(key))
-
-    def _release(self, key: str) -> None:
-        leases = self._context.cache.leases
-        if leases is not None and leases.held(key_place(key)):
-            leases.release(key_place(key))
-
-    async def _wait_for_others(self, key: str, passer: Delivery) -> None:
-        """Wait until another process has found out about a key, or has given up."""
-        cache = self._context.cache
-        generation = cache.generation(key)
-        while cache.generation(key) == generation and not passer.aborted:
-            await asyncio.sleep(_LOOK)
-            if self._lease(key):
-                self._release(key)
-                return
-
     # Asking.
 
     def _open(
@@ -290,14 +237,25 @@ class Library:
         version: Version | None,
         passer: Delivery | None,
         must_ask: MustAsk | None,
+        purges: int,
     ) -> Opening:
-        """Begin to ask the origin."""
+        """Begin to ask the origin; `purges` is `Cache.purges` of the key."""
         if self._context.closed:
             raise OriginClosed("the proxy is stopping")
         usable = must_ask is not None and must_ask.usable_on_error
         passing = shelf.passing_until > self._context.loop.time()
-        opening = Opening(self._context, self, request, version, passer, usable, passing)
-        alone = shelf.opening is None and not passing
+        opening = Opening(
+            self._context,
+            self._records,
+            self.name,
+            request,
+            version,
+            passer,
+            usable,
+            passing,
+            purges,
+        )
+        alone = shelf.opening_at(purges) is None and not passing
         if alone:
             shelf.opening = opening
         self._context.spawn(self._run(shelf, opening, alone))
@@ -309,8 +267,8 @@ class Library:
         def settled(_: object) -> None:
             if shelf.opening is opening:
                 shelf.opening = None
-                if not isinstance(opening.outcome, Admitted):
-                    self._release(shelf.key)
+            if not isinstance(opening.outcome, Admitted):
+                self._shelves.release(shelf.key, opening.purges)
 
         if alone:
             opening.settled.add_done_callback(settled)
@@ -319,72 +277,13 @@ class Library:
     def _revalidate_soon(self, shelf: Shelf, request: Request, version: Version) -> None:
         """Ask in the background whether a stale version is still valid (RFC 5861 section 3)."""
         self._context.counters.add(Count.CACHE_STALE)
-        if shelf.opening is not None or not self._lease(shelf.key):
+        purges = self._context.cache.purges(shelf.key)
+        if shelf.opening is not None or not self._shelves.lease(shelf.key, purges):
             return
         shelf.passing_until = 0.0
-        self._open(shelf, request.of_whole(), version, None, None)
+        self._open(shelf, request.of_whole(), version, None, None, purges)
 
-    # What openings tell.
-
-    def admitted(self, version: Version) -> None:
-        """A new version is stored from now on, in the place of what it replaces."""
-        entry = version.entry
-        shelf = self._shelves.get(entry.key)
-        if shelf is None:
-            shelf = self._shelves[entry.key] = Shelf(
-                entry.key, self._context.cache.generation(entry.key)
-            )
-        replaced = [other for other in shelf.versions if other.entry.vary == entry.vary]
-        replaced += [v for v in shelf.versions[_MOST_VARIANTS - 1 :] if v not in replaced]
-        for other in replaced:
-            # Who reads it goes on, as long as the origin has what it was made of.
-            if other.length != version.length or not other.is_same(version.validators):
-                other.changed = True
-        shelf.versions = [version, *(v for v in shelf.versions if v not in replaced)]
-        shelf.unrecorded.add(entry.id)
-        shelf.passing_until = 0.0
-        self._context.spawn(self._record(shelf, version, [v.entry.id for v in replaced]))
-
-    def kept(self, version: Version) -> None:
-        """A body of unknown length has come to its end and is stored."""
-        shelf = self._shelves.get(version.entry.key)
-        if shelf is not None:
-            shelf.passing_until = 0.0
-            shelf.generation = -1
-
-    def may_keep(self, key: str) -> bool:
-        """Whether a body of unknown length is to be stored: one at a time for a key."""
-        if key in self._kept:
-            return False
-        self._kept.add(key)
-        return True
-
-    def keeps_no_more(self, key: str) -> None:
-        """A body of unknown length has ended, well or not."""
-        self._kept.discard(key)
-
-    async def _record(self, shelf: Shelf, version: Version, replaced: list[int]) -> None:
-        try:
-            await self._context.cache.add(version.entry, replaced)
-        except CannotStore:
-            # Who reads it already goes on; the next one asks anew.
-            if version in shelf.versions:
-                shelf.versions.remove(version)
-        finally:
-            shelf.unrecorded.discard(version.entry.id)
-            self._release(shelf.key)
-
-    def confirmed(
-        self, version: Version, fields: tuple[Pair, ...], request_time: float, response_time: float
-    ) -> None:
-        """A 304 came: the stored fields and times are those of now (RFC 9111 section 4.3.4)."""
-        entry = replace(
-            version.entry, fields=fields, request_time=request_time, response_time=response_time
-        )
-        version.update(entry)
-        self._context.spawn(self._context.cache.refresh(entry))
-
-    # Removing.
+    # Removing: what is stored, and what an origin was asked for and has not answered yet.
 
     async def purge(self, source: Source, target: str) -> int:
         """Remove what is stored for a target; how many objects there were."""
@@ -393,6 +292,10 @@ class Library:
     async def purge_prefix(self, source: Source, target: str) -> int:
         """Remove what is stored for all targets that begin so."""
         return await self._context.cache.purge_prefix(source.key(target))
+
+    async def purge_ids(self, ids: Sequence[int]) -> int:
+        """Remove stored responses by their ids; how many of them there were."""
+        return await self._context.cache.purge_ids(ids)
 
     async def close(self) -> None:
         """End what is under way."""

@@ -33,7 +33,7 @@ from aprp.upstream.head import ResponseHead
 from aprp.upstream.origins import Origin
 
 if TYPE_CHECKING:
-    from aprp.media.library import Library
+    from aprp.media.records import Records
 
 # Answers that say that the origin cannot answer now (RFC 5861 section 4).
 _ERRORS: Final = frozenset({500, 502, 503, 504})
@@ -78,6 +78,8 @@ class Failed:
 
 # Why an answer that nobody waits for any more is not stored.
 ABORTED: Final = "aborted"
+# Why an answer is not stored that was asked for before a purge.
+PURGED: Final = "purged"
 
 Outcome = Admitted | Confirmed | Passed | Failed
 
@@ -87,32 +89,38 @@ class Opening:
 
     `stale` is what is stored and needs to be confirmed; `passer` delivers an answer that is not
     stored, None where nobody waits for it. `settled` is done when `outcome` is known, `finished`
-    when the answer is over.
+    when the answer is over. `purges` is `Cache.purges` of the key from before the origin is asked:
+    at another number, what the origin answers is no answer for who comes now.
     """
 
     def __init__(
         self,
         context: Context,
-        library: "Library",
+        records: "Records",
+        name: str,
         request: Request,
         stale: Version | None,
         passer: Delivery | None,
         usable: bool,
         exact: bool,
+        purges: int,
     ) -> None:
-        """Nothing is sent yet.
+        """Nothing is sent yet; `records` are told what comes of it.
 
-        `usable` says whether `stale` may be served where the origin cannot answer, `exact` that
-        the very range of the client is asked for, since storing is not likely.
+        `name` is that of this cache in Cache-Status. `usable` says whether `stale` may be served
+        where the origin cannot answer, `exact` that the very range of the client is asked for,
+        since storing is not likely.
         """
         self._context = context
-        self._library = library
+        self._records = records
+        self._name = name
         self._request = request
         self._stale = stale
         self._passer = passer
         self._usable = usable
         self._ask = request.source.make_ask(self)
         self._exact = exact
+        self.purges = purges
         self._own_range: RangeSpec | None = None
         self._sent: RangeSpec | None = None
         self._sent_at = 0.0
@@ -175,14 +183,12 @@ class Opening:
 
     async def _keep(self, keeping: Keeping, ended: bool) -> None:
         """The end of a body of unknown length: it counts if it came by itself."""
-        self._library.keeps_no_more(self._request.key)
+        self._records.keeps_no_more(self._request.key)
         if not ended or self._passer is None or self._passer.cut:
             await keeping.drop()
             return
-        entry = await keeping.finish()
-        if entry is not None:
-            link = self._request.link
-            self._library.kept(Version(self._context, entry, link))
+        if await keeping.finish() is not None:
+            self._records.kept(self._request.key)
 
     def _fields(self) -> dict[str, str]:
         """The client's fields; for a stored version its validators (RFC 9111 section 4.3.1)."""
@@ -245,11 +251,12 @@ class Opening:
         why = self._admit(head)
         if why is None:
             return
-        if why == NO_LENGTH and self._library.may_keep(self._request.key):
+        if why == NO_LENGTH and self._records.may_keep(self._request.key):
             # Nobody may take it for what it will be.
             entry = replace(self._entry(head, 0), combinable=False, complete=False)
             most = self._context.tuning.most_kept
-            self._keeping = Keeping(self._context, entry, self._is_combinable(head), most)
+            joins = self._is_combinable(head)
+            self._keeping = Keeping(self._context, entry, joins, most, self.purges)
         again = head.status == 206 and self._sent != self._own_range
         self._settle(Passed(why, again))
         if self._passer is None or self._passer.aborted or again:
@@ -257,9 +264,7 @@ class Opening:
             return
         self._passer.adopt(self._ask, self._sent)
         fwd = "stale" if stale is not None else "miss"
-        self._passer.tell(
-            cache_status(self._library.name, fwd=fwd, fwd_status=head.status, detail=why)
-        )
+        self._passer.tell(cache_status(self._name, fwd=fwd, fwd_status=head.status, detail=why))
         self._passer.on_head(head)
 
     def on_body(self, view: memoryview) -> "asyncio.Future[None] | None":
@@ -274,7 +279,7 @@ class Opening:
     def _confirm(self, stale: Version, head: ResponseHead) -> None:
         old = stale.entry
         fields = updated_fields(old.fields, head.fields.get_all())
-        self._library.confirmed(stale, tuple(fields), self._sent_at, time.time())
+        self._records.confirmed(stale, tuple(fields), self._sent_at, time.time())
         self._settle(Confirmed(stale))
 
     def _admit(self, head: ResponseHead) -> str | None:
@@ -287,6 +292,8 @@ class Opening:
             return why
         if head.status in _BODILESS or self._context.cache.problem is not None:
             return "not-stored"
+        if self._context.cache.purges(request.key) != self.purges:
+            return PURGED
         place = place_of(head, self._sent)
         if isinstance(place, str):
             return place
@@ -299,7 +306,7 @@ class Opening:
             return "small-part"
         entry = self._entry(head, length)
         version = Version(self._context, entry, request.link)
-        self._library.admitted(version)
+        self._records.admitted(version, self.purges)
         if length:
             whole = not version.ranges
             until = min(grid.ceil(stop), length)
@@ -313,6 +320,7 @@ class Opening:
             fill.adopt(self._ask, begins, stop, head.status != 206)
             self._ask.place(fill)
             version.fills.append(fill)
+            self._context.busy.add(version)
             self._context.spawn(fill.run(self.finished))
         self._settle(Admitted(version, whole_head(head, length)))
         return None

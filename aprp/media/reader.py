@@ -37,7 +37,9 @@ class SpanReader:
 
     `waiting` is what it waits on while its next byte is missing; `window` the size of the next
     fetch for it in bytes; `sequel` whether it goes on where another read ended; `own` whether the
-    proxy reads for itself and no client has asked; bytes before `fetched_until` are fetched for it.
+    proxy reads for itself and no client gets the bytes; `wanted` whether somebody has asked for
+    them, so that origins may be asked for as many; `watched` whether they count as watched; bytes
+    before `fetched_until` are fetched for it.
     `flows`: what comes next may go to the client at once.
     """
 
@@ -57,6 +59,8 @@ class SpanReader:
         "stop",
         "version",
         "waiting",
+        "wanted",
+        "watched",
         "window",
     )
 
@@ -68,14 +72,22 @@ class SpanReader:
         out: Taker,
         own: bool = False,
         cause: "Cause | None" = None,
+        *,
+        wanted: bool | None = None,
+        watched: bool = True,
     ) -> None:
-        """`cause` is the request that what is fetched for it is fetched for."""
+        """`cause` is the request that what is fetched for it is fetched for.
+
+        `wanted`: by default what is not the proxy's own.
+        """
         self.version = version
         self._cause = cause
         self.position = start
         self.stop = stop
         self.window = version.context.tuning.read_ahead // 2
         self.own = own
+        self.wanted = not own if wanted is None else wanted
+        self.watched = watched and not own
         self.sequel = not own and version.is_sequel(start)
         self.waiting: asyncio.Future[None] | None = None
         self.following: Fill | None = None
@@ -141,6 +153,8 @@ class SpanReader:
             self.fail(error)
             return
         before, self.position = self.position, self.position + count
+        if count and self.watched:
+            self.version.watched(before, count)
         size = self.version.context.grid.size
         if self.position // size != before // size:
             self.version.moved(self)
@@ -191,6 +205,8 @@ class SpanReader:
             stored = self.position - max(position, self.fetched_until)
             if stored > 0 and not self.own:
                 counters.add(Count.BYTES_FROM_CACHE, stored)
+            if self.watched:
+                version.watched(position, len(view))
             if self.position // slice_size != position // slice_size:
                 version.moved(self)
             if waiting is not None:

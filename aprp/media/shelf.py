@@ -39,7 +39,8 @@ class Shelf:
         self.key = key
         self.generation = generation
         self.versions: list[Version] = []
-        self.unrecorded: set[int] = set()
+        # By id: what has not come into the index yet, and `Cache.purges` when it was asked for.
+        self.unrecorded: dict[int, int] = {}
         self.opening: Opening | None = None
         self.passing_until = 0.0
 
@@ -50,13 +51,26 @@ class Shelf:
                 return version
         return None
 
+    def opening_at(self, purges: int) -> Opening | None:
+        """The opening under way, unless the key has been purged since it began."""
+        opening = self.opening
+        return opening if opening is not None and opening.purges == purges else None
+
     @property
     def busy(self) -> bool:
         """Whether something is under way that must not be forgotten."""
         return self.opening is not None or any(v.fills or v.readers for v in self.versions)
 
+    def forget_purged(self, purges: int) -> None:
+        """Forget what was asked for before a purge and has not come into the index, nor will."""
+        old = {id for id, asked_at in self.unrecorded.items() if asked_at != purges}
+        if old:
+            # Those who read it go on to its end.
+            self.versions = [v for v in self.versions if v.entry.id not in old]
+
     def fit(self, entries: list[Entry], context: Context, source: Source) -> None:
         """Agree with what the index has under the key; `source` is whom to ask for more."""
+        self.forget_purged(context.cache.purges(self.key))
         known = {version.entry.id: version for version in self.versions}
         versions = [v for v in self.versions if v.entry.id in self.unrecorded]
         for entry in entries:

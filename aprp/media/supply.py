@@ -103,7 +103,7 @@ class Supply:
         ):
             if ahead:
                 return ELSEWHERE
-            if reader.own:
+            if not reader.wanted:
                 raise ReaderGone
             stop = min(reader.stop, span) if storing else reader.stop
             fill = Fill(self.version, position, stop, exact=True, marks=reader.marks)
@@ -132,6 +132,7 @@ class Supply:
 
     def _begin(self, fill: Fill) -> Fill:
         self.version.fills.append(fill)
+        self.context.busy.add(self.version)
         self.context.spawn(fill.run())
         return fill
 

@@ -123,6 +123,14 @@ class Version:
             return None
         return extent, offset, stop
 
+    def watched(self, position: int, count: int) -> None:
+        """Bytes from `position` are given to a client: note it where they are stored. Cheap."""
+        number = position // self._extent_size
+        extent = self._extents.get(number)
+        if extent is not None:
+            offset = position - number * self._extent_size
+            extent.watch(offset, offset + count)
+
     def held(self, position: int) -> bool:
         """Whether the slice at a position is whole, checked or not."""
         number, offset = divmod(position, self._extent_size)
@@ -177,7 +185,8 @@ class Version:
     def join(self, reader: "SpanReader") -> None:
         """A reader begins."""
         self.readers.add(reader)
-        if not reader.own:
+        self.context.busy.add(self)
+        if reader.wanted:
             self.tally.asked += reader.stop - reader.position
         extent = self.extent(reader.position // self._extent_size)
         if extent is not None:
@@ -186,7 +195,7 @@ class Version:
     def leave(self, reader: "SpanReader") -> None:
         """A reader ends, at its end or before."""
         self.readers.discard(reader)
-        if not reader.own:
+        if reader.wanted:
             # What it did not take was not asked for, as far as fetching goes.
             self.tally.asked -= reader.stop - reader.position
             if reader.position == reader.stop:
@@ -199,6 +208,7 @@ class Version:
         if not self.readers and not self.fills:
             # The cache keeps what is used often open.
             self._extents.clear()
+            self.context.busy.discard(self)
 
     def is_sequel(self, start: int) -> bool:
         """Whether a read from `start` goes on where one ended just now."""

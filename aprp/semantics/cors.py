@@ -1,12 +1,12 @@
 """Players on other sites: cross-origin answers as the Fetch standard defines them.
 
 The functions give field lines to add to an answer. The policy is the proxy's: an origin's own
-Access-Control fields are to be taken out before (`is_cors_field`). Requests with cookies or
+Access-Control fields are to be taken out before (`cors_fields`). Requests with cookies or
 other credentials are not allowed for.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from aprp.semantics.headers import Pair
@@ -37,9 +37,9 @@ def is_preflight(method: str, origin: str | None, requested_method: str | None) 
     return method == "OPTIONS" and origin is not None and requested_method is not None
 
 
-def is_cors_field(name: str) -> bool:
-    """Say whether a field of a response belongs to the CORS protocol."""
-    return name[:15].lower() == "access-control-"
+def cors_fields(names: Iterable[str]) -> list[str]:
+    """Give those of a response's field names, in lower case, that belong to the CORS protocol."""
+    return [name for name in names if name.startswith("access-control-")]
 
 
 def decorate(origin: str | None, allowed: Collection[str]) -> list[Pair]:

@@ -5,7 +5,7 @@ of 2021, level 2 after it), whose fields a proxy that traces nothing itself hand
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -91,6 +91,12 @@ def propagated(pairs: list[Pair]) -> list[Pair]:
     elif not is_trace_state(",".join(states)):
         dropped = {"tracestate"}
     return [pair for pair in pairs if pair[0].lower() not in dropped] if dropped else pairs
+
+
+def with_parent(pairs: Iterable[Pair], parent: str) -> list[Pair]:
+    """Give the fields of a request with `parent` as their traceparent (section 3.5)."""
+    kept = [pair for pair in pairs if pair[0].lower() != "traceparent"]
+    return [*kept, ("traceparent", parent)]
 
 
 def marks_of(fields: Mapping[str, str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """All sites of an application, made from its settings; and those that clients name."""
 
+import contextlib
 import ssl
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from aprp.media.source import Policy, Source
+from aprp.semantics.cache_key import cache_key
 from aprp.semantics.headers import BadTarget, safe_target
 from aprp.semantics.reaching import Reach
 from aprp.semantics.routing import Routes, upstream_path
@@ -76,7 +78,9 @@ class Sites:
             frozenset(settings.CACHE_KEY_IGNORE),
         )
         self.default = self._make(origins, key=upstream_key(settings.UPSTREAM[0]))
-        self._routes = Routes([_Routed(r.host, r.path, self._routed(r)) for r in settings.ROUTES])
+        routed = [_Routed(r.host, r.path, self._routed(r)) for r in settings.ROUTES]
+        self._routes = Routes(routed)
+        self._fixed = [self.default, *(each.site for each in routed)]
         self.forward = Reach.of(settings.FORWARD_ALLOW) if settings.FORWARD else None
         allowed = settings.TARGET_URL_ALLOW
         self.switch = Reach.of(allowed) if allowed else None
@@ -102,6 +106,24 @@ class Sites:
             (routed.site.source, upstream_path(routed.path, routed.path, routed.site.base))
             for routed in self._routes.below(host, prefix)
         ]
+
+    def of_stored(self, key: str, target: str) -> Site | None:
+        """The site that a stored response is of, by its key and target; None where there is none.
+
+        Settings may have changed since it was stored.
+        """
+        for site in self._fixed:
+            if site.cached and site.source.key(target) == key:
+                return site
+        asked = cache_key("", target, self._policy.ignored)
+        url = key.removesuffix(asked)
+        if url == key or "#" in url or not url.startswith(("http://", "https://")):
+            return None
+        for reach, named in ((self.forward, False), (self.switch, True)):
+            if reach is not None:
+                with contextlib.suppress(NotAllowed, ValueError):
+                    return self._of_url(url, reach, named)
+        return None
 
     def server(self, scheme: str, authority: str) -> str:
         """The URL of a server that a client names, in its canonical form.

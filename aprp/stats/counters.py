@@ -117,6 +117,10 @@ class Counters:
         """Sum one counter over all workers."""
         return sum(row[count] for row in self._rows)
 
+    def of(self, worker: int, count: Count) -> int:
+        """Give one worker's part of a counter."""
+        return self._rows[self._number(worker)][count]
+
     def reset_gauges(self, worker: int) -> None:
         """Put a dead worker's gauges back to zero: what it had under way is over.
 

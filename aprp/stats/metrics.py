@@ -26,6 +26,7 @@ from aprp.semantics.accept import ranked
 from aprp.stats.cache import Figures
 from aprp.stats.counters import Count, Counters
 from aprp.stats.histograms import Histograms, Measure
+from aprp.stats.shared_sum import State, Sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +124,19 @@ class SharedCollector(Collector):
         histograms: Histograms,
         now: float,
         figures: Figures | None = None,
+        redis: Sum | None = None,
         *,
         version: str = __version__,
     ) -> None:
-        """`now` is of the clock of `Counters.started`; `figures`, if any, are the cache's."""
+        """`now` is of the clock of `Counters.started`; `figures`, if any, are the cache's.
+
+        `redis` is what all machines have counted, if they are added up.
+        """
         self._counters = counters
         self._histograms = histograms
         self._now = now
         self._figures = figures
+        self._redis = redis
         self._version = version
 
     def collect(self) -> Iterator[Metric]:
@@ -174,6 +180,13 @@ class SharedCollector(Collector):
             ),
         ):
             yield GaugeMetricFamily(name, text, value, unit=unit)
+        if self._redis is not None:
+            yield GaugeMetricFamily(
+                "aprp_redis_up",
+                "whether Redis answers, so that the counters of all machines are added up; only "
+                "where REDIS_URL is set",
+                self._redis.state is State.UP,
+            )
 
     def _counted(self, family: _Family) -> Metric:
         gauge = any(count.gauge for _, count in family.counts)

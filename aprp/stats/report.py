@@ -4,13 +4,11 @@ Pure: counters and a time in, values and text out. The fields are described in d
 """
 
 from dataclasses import dataclass
-from html import escape
-from string import Template
 
 from aprp import __version__
 from aprp.stats.cache import CacheReport, Figures, cache_report
 from aprp.stats.counters import Count, Counters
-from aprp.stats.page import PAGE
+from aprp.stats.shared_sum import Sum
 from aprp.stats.units import Volume
 
 
@@ -45,6 +43,8 @@ class Report:
     tunnels_up: Volume
     tunnels_down: Volume
     cache: CacheReport
+    redis: Sum | None
+    """The counters of all machines; None without REDIS_URL."""
 
     def to_json(self) -> dict[str, object]:
         """Give the object that /stats answers with."""
@@ -79,6 +79,7 @@ class Report:
                 "bytes_down": self.tunnels_down.to_json(),
             },
             "cache": self.cache.to_json(),
+            "redis": None if self.redis is None else self.redis.to_json(),
         }
 
 
@@ -88,12 +89,14 @@ def report(
     figures: Figures | None = None,
     *,
     target: str | None = None,
+    redis: Sum | None = None,
     version: str = __version__,
 ) -> Report:
     """Read the counters; `now` is of the clock of `Counters.started` (`time.monotonic`).
 
     `figures` are those of the cache's directory; None where there is no cache. `target` is the
-    upstream in place of UPSTREAM, if there is one.
+    upstream in place of UPSTREAM, if there is one, `redis` what all machines have counted, if they
+    are added up.
     """
     total = counters.total
     return Report(
@@ -127,15 +130,23 @@ def report(
         tunnels_up=Volume(total(Count.TUNNEL_BYTES_UP)),
         tunnels_down=Volume(total(Count.TUNNEL_BYTES_DOWN)),
         cache=cache_report(counters, figures),
+        redis=redis,
     )
 
 
-def status(counters: Counters, now: float) -> dict[str, float]:
-    """Give the object that /status answers with: requests so far, and seconds since the start."""
-    return {
+def status(counters: Counters, now: float, redis: Sum | None = None) -> dict[str, object]:
+    """Give the object that /status answers with: requests so far, and seconds since the start.
+
+    With `redis` also the requests of all machines, and how it stands with Redis.
+    """
+    told: dict[str, object] = {
         "counter": counters.total(Count.REQUESTS),
         "uptime": round(counters.uptime(now), 3),
     }
+    if redis is not None:
+        told["sum"] = {"counter": redis.totals["requests"], "machines": redis.machines}
+        told["redis"] = redis.text
+    return told
 
 
 def uptime_text(seconds: float) -> str:
@@ -144,96 +155,3 @@ def uptime_text(seconds: float) -> str:
     hours, minute = divmod(minutes, 60)
     days, hour = divmod(hours, 24)
     return f"{days} days, {hour:02}:{minute:02}:{second:02}"
-
-
-def to_html(report: Report) -> str:
-    """Give the page of /stats: whole in itself, it loads nothing from elsewhere."""
-    return Template(PAGE).substitute(
-        version=escape(report.version),
-        uptime=uptime_text(report.uptime),
-        requests=_number(report.requests),
-        active=_number(report.active_transfers),
-        workers=_number(report.workers),
-        responses=_rows(*((f"{n}xx", count) for n, count in enumerate(report.responses, 1))),
-        volumes="\n".join(
-            f'<tr><th scope="row">{unit}</th><td>{clients}</td><td>{origins}</td></tr>'
-            for unit, clients, origins in (
-                ("bytes", _number(report.to_clients.bytes), _number(report.from_origins.bytes)),
-                ("kB", _decimal(report.to_clients.kb), _decimal(report.from_origins.kb)),
-                ("MB", _decimal(report.to_clients.mb), _decimal(report.from_origins.mb)),
-            )
-        ),
-        transfers=_rows(
-            ("being sent", report.active_transfers),
-            ("cut short by the client", report.client_aborts),
-            ("cut short by the origin", report.origin_breaks),
-        ),
-        target=escape("Requests go to " + (report.target or "UPSTREAM")),
-        origins=_rows(
-            ("requests", report.origin_requests),
-            ("connections opened", report.origin_connects),
-            ("connections used again", report.origin_reuses),
-            ("connections that failed", report.origin_failures),
-            ("answers not in time", report.origin_timeouts),
-            ("turns to another origin", report.origin_failovers),
-            ("answers too long", report.origin_surplus),
-            ("answers refused", report.origin_rejected),
-        ),
-        tunnels="\n".join(
-            (
-                _rows(("open", report.tunnels_open), ("opened", report.tunnels)),
-                _row("MB up", _decimal(report.tunnels_up.mb)),
-                _row("MB down", _decimal(report.tunnels_down.mb)),
-            )
-        ),
-        storing=escape(
-            f"Not storing: {report.cache.problem}" if report.cache.problem else "Storing"
-        ),
-        cache=_cache_rows(report.cache),
-    )
-
-
-def _cache_rows(cache: CacheReport) -> str:
-    return "\n".join(
-        (
-            _row(
-                "hit ratio by bytes",
-                f'<data value="{cache.hit_ratio:.4f}">{cache.hit_ratio:.1%}</data>',
-            ),
-            _rows(
-                ("hits", cache.hits),
-                ("partial hits", cache.partial_hits),
-                ("misses", cache.misses),
-                ("passed on", cache.passes),
-                ("stale", cache.stale),
-                ("joined a fetch", cache.collapsed),
-            ),
-            _row("MB from the cache", _decimal(cache.from_cache.mb)),
-            _row("MB stored", _decimal(cache.used.mb)),
-            _row("MB at most", _decimal(cache.size.mb)),
-            _rows(
-                ("objects", cache.objects),
-                ("slices stored", cache.slices_stored),
-                ("slices found wrong", cache.slices_wrong),
-                ("extents removed for room", cache.evictions),
-                ("revalidations", cache.revalidations),
-                ("fetches resumed", cache.resumes),
-            ),
-        )
-    )
-
-
-def _rows(*rows: tuple[str, int]) -> str:
-    return "\n".join(_row(name, _number(count)) for name, count in rows)
-
-
-def _row(name: str, cell: str) -> str:
-    return f'<tr><th scope="row">{name}</th><td>{cell}</td></tr>'
-
-
-def _number(value: int) -> str:
-    return f'<data value="{value}">{value:,}</data>'
-
-
-def _decimal(value: float) -> str:
-    return f'<data value="{value:.3f}">{value:,.2f}</data>'

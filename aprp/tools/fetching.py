@@ -68,7 +68,12 @@ async def fetch(client: AsyncHTTPClient, proxy: Origin, target: str, watcher: Wa
     request = OriginRequest(
         f"{proxy.url}{target}",
         proxy.endpoint,
-        headers={"Host": proxy.host, "User-Agent": f"aprp/{__version__} (cache warm)"},
+        headers={
+            "Host": proxy.host,
+            "User-Agent": f"aprp/{__version__} (cache warm)",
+            # What is fetched in advance has not been watched.
+            "Sec-Purpose": "prefetch",
+        },
         on_head=fetch.on_head,
         on_body=fetch.on_body,
         connect_timeout=_CONNECT,

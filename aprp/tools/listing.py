@@ -6,15 +6,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from aprp.cache.entry import Entry
-from aprp.cache.header import HEADER, SLICES, Header, boot_tag
 from aprp.cache.store import Store
-from aprp.cache.words import Words
-from aprp.semantics.cache_control import NO_DIRECTIVES
-from aprp.semantics.freshness import Fresh, judge, policy
+from aprp.cache.survey import Stored, look_at, survey
 from aprp.semantics.headers import Fields
 from aprp.tools.directory import opened
 from aprp.tools.places import Places
@@ -26,37 +22,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A stored response at one moment."""
+    """A stored response at one moment, and its name as `Places.name` has it."""
 
-    entry: Entry
+    stored: Stored
     name: str
-    """As `Places.name` has it."""
-    present: int
-    """Bytes of it that are stored."""
-    age: float
-    """Seconds (RFC 9111 section 4.2.3)."""
-    fresh: bool
-    ttl: float
-    """Seconds for which it stays fresh; negative: it has been stale for so long."""
-    last_used: float
-    """Unix time."""
 
     def to_json(self) -> dict[str, object]:
         """Give the object that --json tells."""
-        entry = self.entry
+        stored = self.stored
+        entry = stored.entry
         return {
             "target": self.name,
             "vary": dict(entry.vary),
             "status": entry.status,
             "content_type": Fields(entry.fields).get("Content-Type"),
             "length": entry.length,
-            "present": self.present,
-            "percent": round(self.present / entry.length * 100, 2) if entry.length else 100.0,
+            "present": stored.present,
+            "percent": round(stored.present / entry.length * 100, 2) if entry.length else 100.0,
             "complete": entry.complete,
-            "age": int(self.age),
-            "fresh": self.fresh,
-            "fresh_for": int(self.ttl),
-            "last_used": datetime.fromtimestamp(int(self.last_used), UTC).isoformat(),
+            "age": int(stored.age),
+            "fresh": stored.fresh,
+            "fresh_for": int(stored.ttl),
+            "last_used": datetime.fromtimestamp(int(stored.last_used), UTC).isoformat(),
             "key": entry.key,
             "id": f"{entry.id:016x}",
         }
@@ -65,11 +52,11 @@ class Item:
 _Order = Callable[[Item], Any]
 
 _ORDERS: Final[dict[str, _Order]] = {
-    "name": lambda item: (item.name, str(item.entry.vary), item.entry.id),
-    "size": lambda item: -item.entry.length,
-    "present": lambda item: -item.present,
-    "age": lambda item: item.age,
-    "used": lambda item: -item.last_used,
+    "name": lambda item: (item.name, str(item.stored.entry.vary), item.stored.entry.id),
+    "size": lambda item: -item.stored.entry.length,
+    "present": lambda item: -item.stored.present,
+    "age": lambda item: item.stored.age,
+    "used": lambda item: -item.stored.last_used,
 }
 
 
@@ -114,45 +101,11 @@ def items(
     heuristic_max: float,
 ) -> Iterator[Item]:
     """Look at every stored response that is chosen, None: at all; `now` is Unix time."""
-    boot = boot_tag()
     for entry in store.index.entries():
         if chosen is not None and not chosen(entry):
             continue
-        used = entry.response_time
-        present = 0
-        for row in store.index.extents_of(entry.id):
-            stored, last = _look(store.path(entry.id, row.number), boot)
-            present += stored
-            used = max(used, last, row.last_used)
-        stored_policy = policy(
-            Fields(entry.fields).get,
-            entry.status,
-            entry.request_time,
-            entry.response_time,
-            heuristic_max=heuristic_max,
-        )
-        verdict = judge(stored_policy, NO_DIRECTIVES, now)
-        fresh = isinstance(verdict, Fresh)
-        name = places.name(entry)
-        yield Item(entry, name, min(present, entry.length), verdict.age, fresh, verdict.ttl, used)
-
-
-def _look(path: Path, boot: int) -> tuple[int, int]:
-    """Give the bytes an extent holds and when it was used last, from its first page.
-
-    Read and not mapped: thousands are looked at, perhaps by somebody who may not write.
-    """
-    try:
-        with path.open("rb", buffering=0) as file:
-            page = file.read(HEADER)
-            header = Header.parse(page, path.stat().st_size)
-    except FileNotFoundError:
-        return 0, 0
-    if header is None:
-        return 0, 0
-    words = Words(memoryview(page), header.slice_size, header.size, boot)
-    stored = (words.filled(n) or (words.length(n) if words.stored(n) else 0) for n in range(SLICES))
-    return sum(stored), words.last_used
+        extents = look_at(store.directory, store.index.extents_of(entry.id))
+        yield Item(survey(entry, extents, now, heuristic_max), places.name(entry))
 
 
 def _table(listed: Sequence[Item], now: float) -> Iterable[str]:
@@ -160,13 +113,13 @@ def _table(listed: Sequence[Item], now: float) -> Iterable[str]:
     titles = ("SIZE", "PRESENT", "AGE", "FRESH FOR", "LAST USED")
     rows = [(titles, "OBJECT")]
     for item in listed:
-        entry = item.entry
+        stored, entry = item.stored, item.stored.entry
         figures = (
             size_text(entry.length),
-            percent_text(item.present, entry.length),
-            span_text(item.age),
-            span_text(item.ttl) if item.fresh else "stale",
-            f"{span_text(now - item.last_used)} ago",
+            percent_text(stored.present, entry.length),
+            span_text(stored.age),
+            span_text(stored.ttl) if stored.fresh else "stale",
+            f"{span_text(now - stored.last_used)} ago",
         )
         selected = "".join(f"  {name}: {value or ''}" for name, value in entry.vary)
         rows.append((figures, f"{item.name}{selected}"))
@@ -175,6 +128,6 @@ def _table(listed: Sequence[Item], now: float) -> Iterable[str]:
         for cells, name in rows:
             aligned = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
             yield "  ".join((*aligned, name))
-    present = sum(item.present for item in listed)
-    length = sum(item.entry.length for item in listed)
+    present = sum(item.stored.present for item in listed)
+    length = sum(item.stored.entry.length for item in listed)
     yield f"{count_text(len(listed), 'object')}, {size_text(present)} of {size_text(length)} stored"

@@ -2,79 +2,27 @@
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from aprp.cache.entry import Entry
-from aprp.semantics.cache_key import cache_key
 from aprp.semantics.hosts import address_of
-from aprp.semantics.routing import Routes, upstream_path
-from aprp.sites.keys import canonical_server, route_base, route_key, upstream_key
+from aprp.sites import places
+from aprp.sites.keys import canonical_server
+from aprp.sites.places import Place
 from aprp.tools.names import is_url, object_of, target_of
 
 if TYPE_CHECKING:
     from settings.base import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A site, as far as keys go: `path` is what `base` takes the place of, if it is not ""."""
-
-    host: str
-    path: str
-    base: str
-    upstream: str
-    ignored: tuple[str, ...]
-    by_clients: bool = False
-    """It is that of a host which clients name."""
-
-    @property
-    def bracketed(self) -> str:
-        """The host as in URLs."""
-        return f"[{self.host}]" if ":" in self.host else self.host
-
-    def key(self, target: str) -> str:
-        """The key of a client's path and query."""
-        path, mark, query = target.partition("?")
-        asked = upstream_path(path, self.path, self.base) + mark + query
-        return cache_key(self.upstream, asked, self.ignored)
-
-    def target(self, target: str) -> str | None:
-        """The client's path and query for those of the upstream; None where there are none."""
-        path, mark, query = target.partition("?")
-        if self.base:
-            base = self.base.rstrip("/")
-            if not path.startswith(f"{base}/"):
-                return None
-            path = self.path.rstrip("/") + path[len(base) :]
-        return path + mark + query
-
-
 class Places:
-    """The places that a proxy with these settings has things at.
-
-    As `aprp.sites` has it: all origins of a site serve the same files, and the first names them;
-    hosts that clients name are sites of their own.
-    """
+    """The places that a proxy with these settings has things at, as people name them."""
 
     def __init__(self, settings: "Settings") -> None:
         """See the class."""
-        ignored = tuple(settings.CACHE_KEY_IGNORE)
         self._settings: Final = settings
-        self._default: Final = Place("", "/", "", upstream_key(settings.UPSTREAM[0]), ignored)
-        self._places: Final = [
-            Place(
-                route.host,
-                route.path,
-                route_base(route),
-                route_key(route),
-                ignored if route.cache_key_ignore is None else route.cache_key_ignore,
-            )
-            for route in settings.ROUTES
-        ]
-        self._routes: Final = Routes(self._places)
-        self._named: Final = bool(settings.FORWARD or settings.TARGET_URL_ALLOW)
+        self._known: Final = places.Places(settings)
 
     def key(self, word: str) -> str:
         """The key of the object that a URL or path names, whatever range is in it.
@@ -90,14 +38,14 @@ class Places:
         place = self._place(word, target)
         found = [place.key(target)]
         if "?" not in target and not place.by_clients:
-            below = self._routes.below(_authority(word), target)
+            below = self._known.routes.below(_authority(word), target)
             found += [place.key(place.path) for place in below]
         return list(dict.fromkeys(found))
 
     def choice(self, word: str) -> Callable[[Entry], bool]:
         """Whether an entry is among all that begins like a URL or path. Raises UsageError."""
         target, prefixes = target_of(word), tuple(self.prefixes(word))
-        by_path = self._place(word, target) is self._default
+        by_path = self._place(word, target) is self._known.default
 
         def chosen(entry: Entry) -> bool:
             if entry.key.startswith(prefixes):
@@ -109,34 +57,17 @@ class Places:
         return chosen
 
     def name(self, entry: Entry) -> str:
-        """The path and query by which clients know a stored response.
-
-        The host stands before it where a route has one; it is a URL where clients name the host.
-        Of several names the shortest is given.
-        """
-        names = []
-        for place in self._places:
-            target = place.target(entry.target)
-            if target is None or place.key(target) != entry.key:
-                continue
-            if place.host.startswith("*.") or place is self._routes.find(
-                place.bracketed or None, target.partition("?")[0]
-            ):
-                names.append(place.bracketed + target)
-        if names:
-            return min(names, key=len)
-        if self._named and self._default.key(entry.target) != entry.key and "#" not in entry.key:
-            return entry.key
-        return entry.target
+        """The name by which clients know a stored response (`aprp.sites.places`)."""
+        return self._known.name(entry.key, entry.target)
 
     def _place(self, word: str, target: str) -> Place:
         authority = _authority(word)
-        routed = self._routes.find(authority, target.partition("?")[0])
-        if authority is not None and self._named and (routed is None or not routed.host):
+        routed = self._known.routes.find(authority, target.partition("?")[0])
+        if authority is not None and self._known.named and (routed is None or not routed.host):
             server = canonical_server(urlsplit(word).scheme, authority)
             if server is not None and not self._is_own(*server[1:]):
-                return Place("", "/", "", server[0], self._default.ignored, by_clients=True)
-        return routed or self._default
+                return Place("", "/", "", server[0], self._known.default.ignored, by_clients=True)
+        return routed or self._known.default
 
     def _is_own(self, host: str, port: int) -> bool:
         """Whether the proxy itself is called so, as far as settings tell."""

@@ -54,11 +54,17 @@ def run(settings: "Settings", given: Any) -> bool:
     with opened(settings) as store:
         index = store.index
         if given.all:
+            store.begin_purge_from("")
             objects, freed = purge(store, index.entries())
             # Also what was being stored while the entries were read has to be looked up again.
             store.state.all_changed()
         find = index.find if given.prefix is None else index.entries
         for word, keys in names:
+            if given.prefix is None:
+                store.begin_purge(*keys)
+            else:
+                for key in keys:
+                    store.begin_purge_from(key)
             some, bytes = purge(store, chain.from_iterable(map(find, keys)))
             if not some:
                 found_all = False
@@ -72,6 +78,7 @@ def run(settings: "Settings", given: Any) -> bool:
 def purge(store: Store, entries: Iterable[Entry]) -> tuple[int, int]:
     """Remove entries and their bytes; give how many there were, and bytes set free on disk.
 
+    The purge has been begun (`Store.begin_purge`) before the entries are looked for.
     Readers that have an extent open finish undisturbed.
     """
     objects = freed = 0

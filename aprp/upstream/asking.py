@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tornado.httpclient import AsyncHTTPClient
 
 from aprp.semantics.headers import Pair
+from aprp.semantics.tracing import with_parent
 from aprp.stats.counters import Count, Counters
 from aprp.upstream.detached import Detached
 from aprp.upstream.errors import Aborted, FirstByteTimeout, OriginClosed, Undelivered
@@ -16,6 +17,9 @@ from aprp.upstream.origins import Origin, Origins
 from aprp.upstream.outgoing import RequestBody
 from aprp.upstream.receiver import Placer
 from aprp.upstream.request import OriginRequest
+
+if TYPE_CHECKING:
+    from aprp.tracing.spans import OriginSpan, Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,15 @@ class Ask:
         limits: Limits,
         counters: Counters,
         reader: Reader,
+        tracing: "Tracing | None" = None,
     ) -> None:
-        """Nothing is sent yet."""
+        """Nothing is sent yet; `tracing` makes a span of each request, where any are made."""
         self._origins = origins
         self._client = client
         self._limits = limits
         self._counters = counters
         self._reader = reader
+        self._tracing = tracing
         self._request: OriginRequest | None = None
         self._placer: Placer | None = None
         self._aborted = False
@@ -135,7 +141,7 @@ class Ask:
                 self._reader.on_origin(origin)
                 try:
                     await self._send_to(
-                        origin, method, target, fields, body, upgrade, expects_placement
+                        origin, method, target, fields, body, upgrade, expects_placement, number
                     )
                 except Undelivered:
                     self._counters.add(Count.ORIGIN_FAILURES)
@@ -162,9 +168,18 @@ class Ask:
         body: RequestBody | None,
         upgrade: bool,
         expects_placement: bool,
+        number: int,
     ) -> None:
         if self._aborted:
             return
+        span: OriginSpan | None = None
+        if self._tracing is not None:
+            pairs = list(fields.items() if isinstance(fields, Mapping) else fields)
+            url = origin.url if target == "*" else f"{origin.url}{target}"
+            where = origin.endpoint
+            span = self._tracing.origin(method, url, where.host, where.port, pairs, number)
+            pairs = with_parent(pairs, span.traceparent)
+            fields = dict(pairs) if isinstance(fields, Mapping) else pairs
         limits = self._limits
         # Host comes first (RFC 9110 section 7.2).
         headers: Mapping[str, str] | Sequence[Pair]
@@ -193,13 +208,26 @@ class Ask:
         try:
             await self._client.fetch(request, raise_error=False)
         except Aborted:
+            _end(span, request)
             return
         except asyncio.CancelledError:
             request.abort()
+            _end(span, request)
             raise
+        except Exception as error:
+            _end(span, request, error)
+            raise
+        if span is not None:
+            span.end(request.status, received=request.received, aborted=False, error=None)
         self.surplus = request.surplus
         if self.surplus:
             self._counters.add(Count.ORIGIN_SURPLUS)
+
+
+def _end(span: "OriginSpan | None", request: OriginRequest, error: Exception | None = None) -> None:
+    """End the span of a request that failed, or, without an error, was given up."""
+    if span is not None:
+        span.end(request.status, received=request.received, aborted=error is None, error=error)
 
 
 def _host_first(host: str, fields: Mapping[str, str] | Sequence[Pair]) -> list[Pair]:

@@ -6,39 +6,52 @@ sample clip without another program. Its directory pages are what a browser sees
 
 import asyncio
 import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
 
 from tornado.httputil import format_timestamp
-from tornado.template import Loader
 from tornado.web import Application, HTTPError, RequestHandler, StaticFileHandler
 
-from aprp.upstream.listing import content_type, is_hidden, list_media
+from aprp.pages import listing as pages
+from aprp.semantics.filenames import disposition, spellings
+from aprp.semantics.media_types import content_type, is_active
+from aprp.upstream.listing import Listing, MediaFile, entity_tag, is_hidden, list_media
 
-_TEMPLATES = Loader(str(Path(__file__).parent))
+# How much of a file is read at once, in bytes.
+_PIECE = 64 * 1024
 
 
 def make_origin(
-    media_dir: Path, *, range_param: str = "range", range_path: bool = True, stats_url: str = ""
+    media_dir: Path,
+    *,
+    index: bool = True,
+    range_param: str = "range",
+    range_path: bool = True,
+    stats_url: str = "",
+    play_url: str = "",
+    uploads: pages.Uploads | None = None,
 ) -> Application:
     """Return the application that serves the files below `media_dir`.
 
-    The keyword arguments only shape what the index page tells: the name of the proxy's range
-    parameter (empty: it takes none), whether it takes ranges in the path, and where its statistics
-    are (empty: not linked).
+    Without `index` directories have no page. The other keyword arguments only shape what the page
+    tells: the name of the proxy's range parameter (empty: it takes none), whether it takes ranges
+    in the path, where its statistics are, and below which path its player is (empty: not linked),
+    and the form for uploads, if files are taken.
     """
     root = media_dir.resolve()
+    about = {
+        "index": index,
+        "ways": pages.Ways(range_param, range_path),
+        "stats_url": stats_url,
+        "play_url": play_url,
+        "uploads": uploads,
+    }
     return Application(
         [
-            (
-                r"/(?:(.*)/)?",
-                IndexHandler,
-                {
-                    "root": root,
-                    "range_param": range_param,
-                    "range_path": range_path,
-                    "stats_url": stats_url,
-                },
-            ),
+            (r"/(?:(.*)/)?", IndexHandler, {"root": root, **about}),
             # A default file name makes Tornado redirect /directory to /directory/.
             (r"/(.*)", MediaFileHandler, {"path": str(root), "default_filename": ""}),
         ],
@@ -66,11 +79,53 @@ class MediaFileHandler(StaticFileHandler):
         _check_served(path)
         return super().get_absolute_path(root, path)
 
+    def initialize(self, path: str, default_filename: str | None = None) -> None:  # type: ignore
+        """See StaticFileHandler."""
+        super().initialize(path, default_filename)
+        self._file: BinaryIO | None = None
+
+    def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
+        """See StaticFileHandler: the file that is answered with is opened here, once.
+
+        Its name may be given to another one meanwhile: what is told of a file is of the one whose
+        bytes follow.
+        """
+        path = super().validate_absolute_path(root, absolute_path)
+        if path is not None:
+            try:
+                self._file = open(path, "rb")  # noqa: PTH123, SIM115 - closed in on_finish
+            except FileNotFoundError:
+                raise HTTPError(404) from None
+            self._about = os.fstat(self._file.fileno())
+        return path
+
+    def on_finish(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def get_content_size(self) -> int:
+        """Return the length of the file, in bytes."""
+        return self._about.st_size
+
+    def get_modified_time(self) -> datetime:
+        """Return when the file was written, to the second."""
+        return datetime.fromtimestamp(int(self._about.st_mtime), UTC)
+
+    def get_content(  # type: ignore[override]  # of this file, and not of any
+        self, abspath: str, start: int | None = None, end: int | None = None
+    ) -> Iterator[bytes]:
+        """Give the bytes from `start` to `end` piece by piece."""
+        assert self._file is not None
+        self._file.seek(start or 0)
+        left = (self._about.st_size if end is None else end) - (start or 0)
+        while left > 0 and (piece := self._file.read(min(_PIECE, left))):
+            left -= len(piece)
+            yield piece
+
     def compute_etag(self) -> str | None:
         """Return a strong validator that changes when the file is written or replaced."""
-        assert self.absolute_path is not None
-        stat = os.stat(self.absolute_path)  # noqa: PTH116 - Tornado's paths are strings
-        return f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
+        return entity_tag(self._about)
 
     def get_content_type(self) -> str:
         """Return the media type by the file's ending."""
@@ -78,35 +133,58 @@ class MediaFileHandler(StaticFileHandler):
         return content_type(self.absolute_path) or super().get_content_type()
 
     def set_headers(self) -> None:
-        """Set the validators and types, and drop a Range that does not count.
+        """Set validators, types and what guards against scripts; drop a Range that does not count.
 
         That is one in a HEAD request (RFC 9110 section 14.2), and one whose If-Range names another
         version (section 13.1.5). Tornado reads the field after this call.
         """
         super().set_headers()
+        self._guard()
+        if self.request.path not in spellings(f"/{self.path}"):
+            # Whoever replaces a file tells the cache of its usual names only.
+            self.set_header("Cache-Control", "no-cache")
         if_range = self.request.headers.get("If-Range")
         assert self.modified is not None
         current = (None, self.compute_etag(), format_timestamp(self.modified))
         if self.request.method == "HEAD" or if_range not in current:
             self.request.headers.pop("Range", None)
 
+    def _guard(self) -> None:
+        """Have no browser run what is in a file, which may be anybody's."""
+        assert self.absolute_path is not None
+        self.set_header("X-Content-Type-Options", "nosniff")
+        if is_active(self.get_content_type()):
+            self.set_header("Content-Security-Policy", "sandbox")
+            name = self.absolute_path.rpartition("/")[2]
+            self.set_header("Content-Disposition", disposition("attachment", name))
+
 
 class IndexHandler(RequestHandler):
     """The page of a directory: a player, and the media files below."""
 
-    def initialize(self, root: Path, range_param: str, range_path: bool, stats_url: str) -> None:
+    def initialize(
+        self,
+        root: Path,
+        index: bool,
+        ways: pages.Ways,
+        stats_url: str,
+        play_url: str,
+        uploads: pages.Uploads | None,
+    ) -> None:
         """Take the root of what is served and what the page tells of the proxy."""
         self.root = root
-        self.about = {
-            "range_param": range_param,
-            "range_path": range_path,
-            "stats_url": stats_url,
-        }
+        self.index = index
+        self.ways = ways
+        self.stats_url = stats_url
+        self.play_url = play_url
+        self.uploads = uploads
 
     async def get(self, path: str | None) -> None:
         """Answer with the page, or 404 where `path` is no directory below the root."""
         path = path or ""
         _check_served(path)
+        if not self.index:
+            raise HTTPError(404)
         directory = Path(StaticFileHandler.get_absolute_path(str(self.root), path))
         try:
             listing = await asyncio.to_thread(list_media, self.root, directory)
@@ -114,16 +192,47 @@ class IndexHandler(RequestHandler):
             raise HTTPError(403, "%s", error) from error
         except OSError as error:
             raise HTTPError(404) from error
+        page = pages.render(self._page_of(listing, path, directory))
         # No other host may be asked for anything, whatever a file's name says.
-        self.set_header(
-            "Content-Security-Policy", "default-src 'self' 'unsafe-inline'; img-src data:"
-        )
+        self.set_header("Content-Security-Policy", page.policy)
         self.set_header("Cache-Control", "no-cache")
-        page = _TEMPLATES.load("index.html").generate(
-            path=path, listing=listing, directory=directory, **self.about
+        self.finish(page.html)
+
+    def _page_of(self, listing: Listing, path: str, directory: Path) -> pages.Listing:
+        base = f"{self.play_url}{quote(f'/{path}/' if path else '/')}" if self.play_url else ""
+        entries = {file: _entry(file, base) for file in listing.files}
+        featured = listing.featured
+        sample = featured or next(iter(listing.files), None)
+        return pages.Listing(
+            f"/{path}/" if path else "/",
+            tuple(entries.values()),
+            self.ways,
+            self.stats_url,
+            None if sample is None else entries[sample],
+            None if featured is None else entries[featured],
+            notice=""
+            if listing.complete
+            else f"There are more: the page lists the first {len(entries)}. All are served.",
+            empty=(
+                "There are no media here yet.",
+                f"Put files into {directory} (mp4, webm, mkv, mp3, HLS, DASH, ...) and reload this "
+                "page, or start the proxy with another directory: --media-dir /path/to/files.",
+                "To proxy a server instead: --upstream http://localhost:9000.",
+            ),
+            # What is uploaded comes to the top.
+            uploads=None if path else self.uploads,
         )
-        self.finish(page)
 
     async def head(self, path: str | None) -> None:
         """Answer like GET; Tornado leaves the body out."""
         await self.get(path)
+
+
+def _entry(file: MediaFile, base: str) -> pages.Entry:
+    return pages.Entry(
+        file.name,
+        file.url,
+        play=f"{base}{file.url}" if base else "",
+        size=pages.size_text(file.size),
+        title=f"{file.size} bytes, {file.type}",
+    )

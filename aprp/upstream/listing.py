@@ -1,12 +1,13 @@
 """What the embedded origin's index page shows: the media files below a directory, with types."""
 
 import logging
-import mimetypes
 import os
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
+
+from aprp.semantics.media_types import content_type
 
 log = logging.getLogger(__name__)
 
@@ -15,31 +16,6 @@ MAX_FILES = 500
 
 MAX_SCANNED = 20_000
 """Directory entries looked at for one page; bounds the work where few of many files are media."""
-
-# Spelled out where the system's table is missing, wrong for media (.ts) or differs between systems.
-_TYPES = {
-    ".aac": "audio/aac",
-    ".flac": "audio/flac",
-    ".m3u8": "application/vnd.apple.mpegurl",
-    ".m4a": "audio/mp4",
-    ".m4s": "video/iso.segment",
-    ".m4v": "video/mp4",
-    ".mka": "audio/x-matroska",
-    ".mkv": "video/x-matroska",
-    ".mov": "video/quicktime",
-    ".mp3": "audio/mpeg",
-    ".mp4": "video/mp4",
-    ".mpd": "application/dash+xml",
-    ".oga": "audio/ogg",
-    ".ogg": "audio/ogg",
-    ".ogv": "video/ogg",
-    ".opus": "audio/ogg",
-    ".srt": "application/x-subrip",
-    ".ts": "video/mp2t",
-    ".vtt": "text/vtt",
-    ".wav": "audio/wav",
-    ".webm": "video/webm",
-}
 
 _OTHER_MEDIA = frozenset({"application/vnd.apple.mpegurl", "application/dash+xml"})
 """Media whose type starts with neither audio/ nor video/: playlists and manifests."""
@@ -60,10 +36,18 @@ _PLAYABLE = frozenset(
 """What today's browsers play by themselves."""
 
 
-def content_type(name: str) -> str | None:
-    """Return the media type for the file name `name`, or None where its ending says nothing."""
-    suffix = Path(name).suffix.lower()
-    return _TYPES.get(suffix) or mimetypes.types_map.get(suffix)
+def is_media(name: str) -> bool:
+    """Tell whether a file of that name is one that players are for, playlists among them."""
+    kind = content_type(name)
+    return kind is not None and (kind.startswith(("audio/", "video/")) or kind in _OTHER_MEDIA)
+
+
+def entity_tag(about: os.stat_result) -> str:
+    """Return a strong validator of a file, which changes when it is written or replaced.
+
+    Two files that take each other's place within one tick of the clock differ in their inode.
+    """
+    return f'"{about.st_ino:x}-{about.st_mtime_ns:x}-{about.st_size:x}"'
 
 
 def is_hidden(path: str) -> bool:
@@ -88,18 +72,6 @@ class MediaFile:
     def playable(self) -> bool:
         """Whether a browser's own player can be expected to take it."""
         return self.type in _PLAYABLE
-
-    @property
-    def size_text(self) -> str:
-        """The size for people, in powers of 1024."""
-        if self.size < 1024:
-            return f"{self.size} B"
-        size = float(self.size)
-        for unit in ("KiB", "MiB", "GiB"):
-            size /= 1024
-            if size < 1024:
-                return f"{size:.3g} {unit}" if size < 999.5 else f"{size:.0f} {unit}"
-        return f"{size / 1024:.3g} TiB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +135,7 @@ def _entries(directory: Path) -> list[os.DirEntry[str]]:
 
 def _media_file(root: Path, entry: os.DirEntry[str], prefix: str) -> MediaFile | None:
     type_ = content_type(entry.name)
-    if type_ is None or not (type_.startswith(("audio/", "video/")) or type_ in _OTHER_MEDIA):
+    if type_ is None or not is_media(entry.name):
         return None
     try:
         if not entry.is_file() or not _stays_in(root, Path(entry.path)):

@@ -40,6 +40,7 @@ class OriginRequest(HTTPRequest):
     called; `on_head` may set and clear it, and later changes come too late. `expects_placement`
     says beforehand that there may be one. `surplus` becomes True where the origin was seen to send
     more than the body that it had declared: the fetch ends well, and its connection is closed.
+    `status` is that of the answer's head, 0 before it; `received` how many bytes of its body came.
     """
 
     def __init__(
@@ -94,6 +95,8 @@ class OriginRequest(HTTPRequest):
         self.upgrade = upgrade
         self.target = target
         self.surplus = False
+        self.status = 0
+        self.received = 0
         self.switched: OriginConnection | None = None
         self.expiry: asyncio.TimerHandle | None = None
         self.running: StreamFetch | None = None

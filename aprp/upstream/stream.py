@@ -187,10 +187,13 @@ class StreamFetch(Fetch):
             self._answered_early(self._sender, head)
 
     def _tell_answered(self) -> None:
-        """Tell how long the origin took; one that did not wait for the whole request took no time.
+        """Note the status, and tell how long the origin took.
 
+        One that did not wait for the whole request took no time.
         Counted from the last byte of the request, so that a slow client makes no slow origin.
         """
+        assert self.head is not None
+        self._request.status = self.head.status
         sender = self._sender
         if sender is None or sender.over:
             sent = self._sent if sender is None else max(self._sent, sender.over_at)
@@ -220,6 +223,7 @@ class StreamFetch(Fetch):
     def placed(self, count: int) -> "asyncio.Future[None] | None":
         """Hand on that body bytes came to their place."""
         self.client.events.received(count)
+        self._request.received += count
         assert self._placer is not None
         try:
             return self._placer.placed(count)
@@ -230,6 +234,7 @@ class StreamFetch(Fetch):
     def on_data(self, view: memoryview) -> "asyncio.Future[None] | None":
         """Hand body bytes on."""
         self.client.events.received(len(view))
+        self._request.received += len(view)
         try:
             return self._request.on_body(view)
         except Exception as error:

@@ -132,9 +132,14 @@ async def test_removing_and_purging(directory: Path) -> None:
         assert await cache.purge("/a/1") == 0
         assert await cache.purge_prefix("/a/") == 2
         assert disk_use(directory) == cache.used == 0
-        for number in range(200):
-            await cache.add(make_entry(f"/{number}", length=0))
-        assert await cache.purge_all() == 200
+        many = [make_entry(f"/{number}", length=0) for number in range(200)]
+        for entry in many:
+            await cache.add(entry)
+        generation = other.generation("/70")
+        assert await cache.purge_ids([entry.id for entry in many[:100]] + [5]) == 100
+        assert other.generation("/70") != generation
+        assert await cache.purge_ids([many[0].id]) == await cache.purge_ids([]) == 0
+        assert await cache.purge_all() == 100
         assert cache.used == 0
 
 

@@ -1,5 +1,6 @@
 """Bytes used and generations, seen and changed by several processes."""
 
+import sys
 import threading
 from pathlib import Path
 
@@ -119,6 +120,77 @@ def test_a_bump_is_seen_by_other_processes(tmp_path: Path) -> None:
         assert state.generation("one") != seen[-1]
 
 
+def purge(pipe: Connection, path: Path) -> None:
+    state = State(path)
+    while (told := pipe.recv()) is not None:
+        key, whole = told
+        if whole:
+            state.purged(key)
+        else:
+            state.purged_from(key)
+        pipe.send("done")
+
+
+@pytest.mark.parametrize(
+    ("purged", "whole", "changed"),
+    [
+        ("http://one/a", True, {"http://one/a", "http://one/a?x=1"}),
+        ("http://one/a?x=2", True, {"http://one/a", "http://one/a?x=1"}),
+        ("http://one/a?", False, {"http://one/a", "http://one/a?x=1"}),
+        ("http://one/", False, {"http://one/a", "http://one/a?x=1", "http://one/b"}),
+        ("", False, {"http://one/a", "http://one/a?x=1", "http://one/b"}),
+    ],
+)
+def test_a_purge_is_seen_by_other_processes(
+    tmp_path: Path, purged: str, whole: bool, changed: set[str]
+) -> None:
+    state = State(tmp_path / "state")
+    keys = ("http://one/a", "http://one/a?x=1", "http://one/b")
+    generations = [state.generation(key) for key in keys]
+    with Child(purge, tmp_path / "state") as child:
+        for _ in range(3):
+            before = {key: state.purges(key) for key in keys}
+            child.say((purged, whole))
+            assert child.hear() == "done"
+            assert {key for key in keys if state.purges(key) != before[key]} == changed
+    assert [state.generation(key) for key in keys] == generations
+
+
+def test_what_changes_is_not_purged(tmp_path: Path) -> None:
+    state = State(tmp_path / "state")
+    before = state.purges("key")
+    state.bump("key")
+    state.all_changed()
+    assert state.purges("key") == before
+
+
+def test_purges_of_a_directory_that_is_made_anew_are_others(tmp_path: Path) -> None:
+    states = [State(tmp_path / name) for name in ("one", "two")]
+    assert states[0].purges("key") != states[1].purges("key")
+    assert 0 not in [state.purges("key") for state in states]
+
+
+def test_a_file_without_purges_is_made_longer(tmp_path: Path) -> None:
+    # Such a one has a page, and 4096 generations.
+    path = tmp_path / "state"
+    old = bytearray(4096 + 8 * 4096)
+    old[:8] = int.from_bytes(b"aprp\0st1", "big").to_bytes(8, sys.byteorder)
+    old[8:16] = (77).to_bytes(8, sys.byteorder)
+    old[4096:] = b"abcdefgh" * 4096
+    path.write_bytes(old)
+    with path.open("rb") as before:
+        state = State(path)
+        assert state.used == 77
+        assert state.generation("key") == int.from_bytes(b"abcdefgh", sys.byteorder)
+        assert state.purges("key") != 0
+        # Who has it open, and knows nothing of purges, sees what it saw.
+        assert before.read(len(old)) == old
+    asked_at = state.purges("key")
+    assert State(path).purges("key") == asked_at
+    state.purged("key")
+    assert State(path).purges("key") == state.purges("key") != asked_at
+
+
 def test_all_processes_number_keys_alike(tmp_path: Path) -> None:
     keys = [f"http://origin/{n}" for n in range(200)]
     first, second = State(tmp_path / "state"), State(tmp_path / "state")
@@ -138,7 +210,7 @@ def test_a_file_that_is_something_else_begins_anew(tmp_path: Path) -> None:
     assert State(path).used == 9
 
 
-@pytest.mark.parametrize("length", [0, 7, 4096, 36863])
+@pytest.mark.parametrize("length", [0, 7, 4096, 36863, 36864, 69631])
 def test_a_file_that_was_cut_short_is_made_whole_before_it_is_touched(
     tmp_path: Path, length: int
 ) -> None:
@@ -148,6 +220,8 @@ def test_a_file_that_was_cut_short_is_made_whole_before_it_is_touched(
         file.truncate(length)
     state = State(path)
     state.all_changed()
+    state.purged("key")
+    state.purged_from("")
     assert state.used == (0 if length < 16 else 9)
 
 

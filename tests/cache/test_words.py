@@ -100,6 +100,9 @@ def test_words_are_those_of_the_model(
         assert words.stored(n) == (n in model.whole)
         assert words.holds(n) == (n in model.whole and model.boots[n] == model.boot)
         assert words.run(n * SLICE, size) == model.run(n * SLICE, size)
+        # What was stored whole in another boot is there too, until it is found wrong.
+        whole = min(SLICE, size - n * SLICE) if n in model.whole else 0
+        assert words.amounts()[n] == (model.valid(n) or whole)
     for _ in range(20):
         offset = data.draw(st.integers(0, size - 1))
         stop = data.draw(st.integers(offset + 1, size))

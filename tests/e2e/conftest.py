@@ -9,6 +9,7 @@ import pytest
 from tests.e2e import servers
 from tests.e2e.content import write_files, write_huge
 from tests.e2e.fault_origin import FaultOrigin
+from tests.e2e.routes import tells
 from tests.e2e.scripted import ScriptedOrigin
 from tests.e2e.servers import Proxy, StartProxy
 from tests.e2e.slow_reader import SlowReader
@@ -151,3 +152,21 @@ def cached_proxy(
     flags = ("--upstream", shared_fault_origin.url, "--read-ahead", "0")
     with Proxy(directory, *flags, cache=True) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def shared_sites() -> Iterator[dict[str, ScriptedOrigin]]:
+    """The origins that tests take as `sites`."""
+    names = ("default", "media", "deep", "img")
+    started = {name: ScriptedOrigin(otherwise=tells(name)) for name in names}
+    yield started
+    for origin in started.values():
+        origin.close()
+
+
+@pytest.fixture
+def sites(shared_sites: dict[str, ScriptedOrigin]) -> Iterator[dict[str, ScriptedOrigin]]:
+    """Origins by their names; `default` is the upstream."""
+    yield shared_sites
+    for origin in shared_sites.values():
+        origin.check()

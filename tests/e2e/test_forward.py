@@ -1,27 +1,25 @@
 """The forward proxy: absolute targets, as clients send them that are configured to use a proxy."""
 
-import base64
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.caching import cache_status
 from tests.e2e.certificates import Authority
-from tests.e2e.clients import Connection, Curled, Reply, curl
+from tests.e2e.clients import Connection
 from tests.e2e.content import FILM
+from tests.e2e.forwards import OPTIONS_OF_PROXIES, ask, through
 from tests.e2e.problems import check_problem
-from tests.e2e.programs import require, run, wait_until
-from tests.e2e.scripted import Script, ScriptedOrigin, answer, says, serves
+from tests.e2e.programs import wait_until
+from tests.e2e.scripted import ScriptedOrigin, answer, says, serves
 from tests.e2e.servers import Proxy, StartProxy
-from tests.e2e.test_browser import chromium
-from tests.e2e.tunnels import FORWARDS, forwarding
+from tests.e2e.tunnels import FORWARDS
 from tests.e2e.uploads import echoes
 from tests.peers import closed_port
 
 FRESH = "Cache-Control: max-age=3600"
-OPTIONS_OF_PROXIES = ("Proxy-Authorization", "Proxy-Connection", "Proxy-Authenticate")
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +36,6 @@ def cached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     flags = ("--upstream", "http://127.0.0.1:9")
     with Proxy(tmp_path_factory.mktemp("proxy"), *flags, cache=True, **FORWARDS) as started:
         yield started
-
-
-def through(proxy: Proxy, url: str, *options: str) -> Curled:
-    """Have curl ask for a URL by way of the proxy."""
-    return curl(url, "-x", proxy.url, *options)
-
-
-def ask(proxy: Proxy, url: str, *lines: str, method: str = "GET") -> Reply:
-    """Ask for a URL by way of the proxy, with a Host that is not the target's."""
-    with Connection(proxy.port) as connection:
-        connection.ask(url, *lines, method=method)
-        return connection.read_reply(method)
 
 
 # The range path.
@@ -259,173 +245,6 @@ def test_an_https_target_is_asked_with_tls(
     origin.check()
 
 
-# Who may ask.
-
-
-def test_names_and_passwords(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
-    path = origin.plays(serves(FILM))
-    url = origin.url + path
-    users = {"APRP_PROXY_USERS": "ada:lovelace,bob:x:y"}
-    proxy = start_proxy("--upstream", "http://127.0.0.1:9", **FORWARDS | users)
-    for user in ("ada:lovelace", "bob:x:y"):
-        got = through(proxy, url, "--proxy-user", user)
-        assert (got.reply.status, got.reply.body) == (200, FILM)
-        assert through(proxy, url, "--proxy-user", user, "-r", "5-9").reply.body == FILM[5:10]
-    asked = len(origin.asked(path))
-    assert asked == 4
-    for wrong in (
-        (),
-        ("--proxy-user", "ada:Lovelace"),
-        ("--proxy-user", "ada:"),
-        ("--proxy-user", "bob:x"),
-        ("--proxy-user", "ada:lovelace,bob:x:y"),
-        # For the host, and not for the proxy.
-        ("--user", "ada:lovelace"),
-        ("-H", "Proxy-Authorization: Basic %%%"),
-        ("-H", "Proxy-Authorization: Bearer ada:lovelace"),
-        ("-d", "a body"),
-    ):
-        reply = through(proxy, url, *wrong).reply
-        assert "PROXY_USERS" in check_problem(reply, 407)
-        # RFC 9110 section 11.7.1.
-        assert (reply.get("Proxy-Authenticate") or "").startswith('Basic realm="aprp"')
-        assert reply.get("WWW-Authenticate") is None
-    assert len(origin.asked(path)) == asked
-    # A host that is not allowed is told to those alone who may ask.
-    assert through(proxy, "http://192.0.2.1/").reply.status == 407
-    assert through(proxy, "http://192.0.2.1/", "--proxy-user", "ada:lovelace").reply.status == 403
-    # The password is for forwarding.
-    assert proxy.get("/status").status == 200
-
-
-@pytest.mark.parametrize("users", ["", "ada:lovelace"])
-def test_the_password_goes_no_further(
-    origin: ScriptedOrigin, start_proxy: StartProxy, users: str
-) -> None:
-    path = origin.plays(serves(FILM, "Cache-Control: no-store"))
-    settings = FORWARDS | {"APRP_PROXY_USERS": users}
-    proxy = start_proxy("--upstream", origin.url, cache=True, **settings)
-    secret = base64.b64encode(b"ada:lovelace").decode()
-    lines = (f"Proxy-Authorization: Basic {secret}", "Proxy-Connection: keep-alive")
-    for target in (origin.url + path, path):
-        for method in ("GET", "HEAD", "POST", "OPTIONS"):
-            ask(proxy, target, *lines, method=method)
-    requests = origin.asked(path)
-    assert len(requests) == 8
-    assert all(secret.encode() not in request.head for request in requests)
-    assert all(request.get(name) is None for request in requests for name in OPTIONS_OF_PROXIES)
-    assert secret not in proxy.log()
-
-
-def test_without_forward_every_name_is_the_proxys_own(
-    origin: ScriptedOrigin, start_proxy: StartProxy
-) -> None:
-    path = origin.plays(serves(FILM))
-    proxy = start_proxy("--upstream", origin.url, "--no-forward")
-    # RFC 9112 section 3.2.2: a server takes the form, too. Nobody asks that host.
-    assert ask(proxy, f"http://127.0.0.1:1{path}").body == FILM
-    assert "workers" in ask(proxy, "http://127.0.0.1:1/stats").body.decode()
-
-
-# Whom it may lead to.
-
-
-Refusing = Callable[[str], Proxy]
-
-
-@pytest.fixture(scope="module")
-def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refusing]:
-    """Forward proxies by what FORWARD_ALLOW says."""
-    started: dict[str, Proxy] = {}
-
-    def start(allowed: str) -> Proxy:
-        if allowed not in started:
-            directory = tmp_path_factory.mktemp("proxy")
-            settings = {"APRP_FORWARD": "on", "APRP_FORWARD_ALLOW": allowed}
-            proxy = Proxy(directory, "--upstream", "http://127.0.0.1:9", cache=False, **settings)
-            started[allowed] = proxy.wait_started()
-        return started[allowed]
-
-    yield start
-    codes = [proxy.stop() for proxy in started.values()]
-    for proxy in started.values():
-        proxy.check_faultless()
-    assert not any(codes)
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "127.0.0.1",
-        "localhost",
-        "LocalHost.",
-        "[::1]",
-        "[::ffff:127.0.0.1]",
-        "0.0.0.0",
-        "[::]",
-        "10.0.0.1",
-        "192.168.0.1",
-        "169.254.169.254",
-        "[fd00::1]",
-        "[64:ff9b::7f00:1]",
-    ],
-)
-@pytest.mark.parametrize("allowed", ["", "*", "*.example.org,192.0.2.0/24", "media.example"])
-def test_private_hosts_are_refused_unless_listed(
-    closed: Refusing, origin: ScriptedOrigin, host: str, allowed: str
-) -> None:
-    before = len(origin.requests)
-    reply = ask(closed(allowed), f"http://{host}:{origin.port}/film.bin")
-    assert "FORWARD_ALLOW" in check_problem(reply, 403)
-    assert len(origin.requests) == before
-
-
-@pytest.mark.parametrize(
-    ("allowed", "hosts"),
-    [
-        # The name leads to an address that is listed.
-        ("127.0.0.1", ("127.0.0.1", "localhost")),
-        ("127.0.0.0/8", ("127.0.0.1", "localhost")),
-        ("localhost", ("localhost",)),
-        ("LOCALHOST.", ("localhost",)),
-        ("127.0.0.1,localhost", ("127.0.0.1", "localhost")),
-        ("*,127.0.0.0/8", ("127.0.0.1", "localhost")),
-    ],
-)
-def test_listed_hosts_are_reached(
-    closed: Refusing, origin: ScriptedOrigin, allowed: str, hosts: tuple[str, ...]
-) -> None:
-    proxy = closed(allowed)
-    path = origin.plays(serves(FILM))
-    for host in ("127.0.0.1", "localhost"):
-        reply = ask(proxy, f"http://{host}:{origin.port}{path}")
-        if host in hosts:
-            assert (reply.status, reply.body) == (200, FILM)
-        else:
-            assert "FORWARD_ALLOW" in check_problem(reply, 403)
-    assert len(origin.asked(path)) == len(hosts)
-
-
-def test_each_redirect_is_checked(closed: Refusing, origin: ScriptedOrigin) -> None:
-    path = origin.plays(serves(FILM))
-    away = origin.plays(says(answer("302 Found", b"", f"Location: {origin.url}{path}")))
-    url = f"http://localhost:{origin.port}{away}"
-    got = through(closed("localhost"), url, "-L")
-    assert "FORWARD_ALLOW" in check_problem(got.reply, 403)
-    assert origin.asked(path) == []
-    got = through(closed("127.0.0.1,localhost"), url, "-L")
-    assert got.reply.body == FILM
-
-
-def test_a_name_without_an_address(closed: Refusing) -> None:
-    # RFC 6761 section 6.4: such a name never has one.
-    for allowed in ("", "*.invalid"):
-        detail = check_problem(ask(closed(allowed), "http://nowhere.invalid/film.bin"), 502)
-        assert "no address" in detail
-        # It is not for the operator that the client mistook the name.
-        assert "UPSTREAM" not in detail
-
-
 def test_a_host_that_is_not_there(proxy: Proxy) -> None:
     detail = check_problem(ask(proxy, f"http://127.0.0.1:{closed_port()}/film.bin"), 502)
     assert "refused the connection" in detail
@@ -486,68 +305,3 @@ def test_two_proxies_in_a_circle(start_proxy: StartProxy) -> None:
     check_problem(ask(first, "/film.bin", method="POST"), 508)
     second = start_proxy("--upstream", first.url, APRP_VIA_NAME="second", cache=True)
     check_problem(second.get("/film.bin"), 508)
-
-
-# A browser that is configured to use it.
-
-PAGE = b"""<!doctype html><title>page</title><p id=p>waiting</p>
-<script>
-  fetch("%s?range=3-7").then(r => r.arrayBuffer().then(b =>
-    document.getElementById("p").textContent = `got ${r.status} ${b.byteLength}`));
-</script>
-"""
-
-
-def browse(proxy: Proxy, url: str, profile: Path) -> str:
-    """The page as a browser has it when its scripts are done."""
-    command = [word for word in chromium(profile) if word != "--no-proxy-server"]
-    options = (
-        f"--proxy-server={proxy.url}",
-        # Hosts on loopback are not exempt.
-        "--proxy-bypass-list=<-loopback>",
-        "--ignore-certificate-errors",
-        "--virtual-time-budget=10000",
-        "--dump-dom",
-    )
-    done = run(*command, *options, url)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout.decode()
-
-
-def page_of(origin: ScriptedOrigin, script: Script) -> tuple[str, str]:
-    """A page, and the path of what it fetches, which a script serves."""
-    film = origin.plays(script)
-    page = PAGE % film.encode()
-    return origin.plays(says(answer("200 OK", page, "Content-Type: text/html")), "page"), film
-
-
-def test_a_browser_sees_a_plain_page(proxy: Proxy, origin: ScriptedOrigin, tmp_path: Path) -> None:
-    path, film = page_of(origin, serves(FILM))
-    before = proxy.stats()["tunnels"]["opened"]
-    assert "got 206 5" in browse(proxy, origin.url + path, tmp_path)
-    # It was the proxy that knew what the parameter is.
-    (request,) = origin.asked(film)
-    assert request.target == film
-    assert request.get("Via") == "1.1 aprp"
-    assert proxy.stats()["tunnels"]["opened"] == before
-
-
-def test_a_browser_sees_a_page_with_tls(
-    start_proxy: StartProxy, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    require("chromium")
-    authority = Authority.make(tmp_path_factory.mktemp("authority"))
-    origin = ScriptedOrigin(authority.server("page", "IP:127.0.0.1"))
-    try:
-        path, film = page_of(origin, says(answer("200 OK", FILM)))
-        proxy = forwarding(start_proxy, origin.port)
-        seen = browse(proxy, origin.url + path, tmp_path_factory.mktemp("profile"))
-        # In a tunnel nothing is looked at.
-        assert f"got 200 {len(FILM)}" in seen
-        (request,) = origin.asked(film)
-        assert request.target == f"{film}?range=3-7"
-        assert request.get("Via") is None
-        assert proxy.stats()["tunnels"]["opened"] > 0
-    finally:
-        origin.close()
-    origin.check()

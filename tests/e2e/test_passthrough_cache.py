@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.caching import cache_status
 from tests.e2e.clients import Connection, Reply
-from tests.e2e.programs import PATIENCE
+from tests.e2e.programs import PATIENCE, wait_until
 from tests.e2e.scripted import Peer, ScriptedOrigin, answer, head
 from tests.e2e.servers import Proxy, StartProxy
 from tests.e2e.uploads import message, whole
@@ -187,17 +187,67 @@ def test_who_has_the_answer_does_not_get_what_was_before(
     assert is_hit(proxy, path, b"second")
 
 
-def test_all_workers_forget(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
-    proxy = start_proxy("--upstream", origin.url, "--workers", "2", cache=True)
+@pytest.fixture(scope="module")
+def workers(
+    shared_origin: ScriptedOrigin, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """The same with two workers."""
+    flags = ("--upstream", shared_origin.url, "--workers", "2")
+    with Proxy(tmp_path_factory.mktemp("proxy"), *flags, cache=True) as started:
+        yield started
+
+
+@pytest.mark.parametrize("asked_before", [False, True], ids=["after", "before"])
+@pytest.mark.parametrize("method", ["PURGE", "PUT"])
+def test_an_answer_that_was_asked_for_before_is_for_who_asked(
+    origin: ScriptedOrigin, workers: Proxy, method: str, asked_before: bool
+) -> None:
+    """The next request asks the origin again, before or after that answer has come."""
+    go_on = threading.Event()
+    gets = 0
+
+    def script(peer: Peer) -> None:
+        nonlocal gets
+        whole(peer)
+        if peer.request.method == "PUT":
+            peer.send(answer("200 OK", b"done"))
+            return
+        gets += 1
+        if gets == 1:
+            assert go_on.wait(PATIENCE)
+            peer.send(answer("200 OK", b"first", *FRESH))
+        else:
+            peer.send(answer("200 OK", b"second", *FRESH))
+
+    path = origin.plays(script)
+    with Connection(workers.port) as early:
+        early.ask(path)
+        wait_until(lambda: gets == 1, "the origin is asked")
+        # Nothing is stored yet.
+        assert send(workers, method, path, b"x").status == (404 if method == "PURGE" else 200)
+        if asked_before:
+            assert not is_hit(workers, path, b"second")
+        go_on.set()
+        reply = early.read_reply()
+        assert (reply.status, reply.body) == (200, b"first")
+        assert cache_status(reply)["detail"] == "purged"
+    if not asked_before:
+        assert not is_hit(workers, path, b"second")
+    # By whichever worker they are answered.
+    assert {workers.get(path).body for _ in range(6)} == {b"second"}
+    assert gets == 2
+
+
+def test_all_workers_forget(origin: ScriptedOrigin, workers: Proxy) -> None:
     document = Document()
     path = origin.plays(document)
-    proxy.get(path)
+    workers.get(path)
     for number in range(20):
         text = b"%d" % number
-        assert send(proxy, "PUT", path, text).status == 200
+        assert send(workers, "PUT", path, text).status == 200
         # By whichever worker they are answered.
         for _ in range(4):
-            assert proxy.get(path).body == text
+            assert workers.get(path).body == text
 
 
 def test_a_cache_that_is_lost_does_not_matter(

@@ -154,7 +154,7 @@ def test_git_clones_fetches_and_pushes(
         git("fsck", "--strict", cwd=clone)
         assert git("rev-parse", "HEAD", cwd=clone) == git("rev-parse", "main", cwd=bare)
     # Larger than http.postBuffer, so that it goes in chunks; and a small one.
-    for size in (3 << 20, 10):
+    for size in (3 << 19, 10):
         (first / f"{size}.bin").write_bytes(os.urandom(size))
         git("add", ".", cwd=first)
         git("commit", "-q", "-m", f"{size} bytes", cwd=first)

@@ -1,7 +1,6 @@
-"""WebSocket through the proxy: with the package websockets, with Tornado, and byte by byte."""
+"""WebSocket through the proxy, with the package websockets and with Tornado."""
 
 import asyncio
-import base64
 import random
 import signal
 import socket
@@ -20,22 +19,12 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.e2e.certificates import Authority
 from tests.e2e.clients import Connection
-from tests.e2e.content import FILM
-from tests.e2e.problems import check_problem
-from tests.e2e.programs import PATIENCE, anonymous_memory, socket_buffers
-from tests.e2e.scripted import Peer, ScriptedOrigin, answer, head, says, serves
+from tests.e2e.programs import PATIENCE, anonymous_memory, socket_buffers, takes_nothing, wait_until
 from tests.e2e.servers import Proxy, StartProxy
 from tests.e2e.tunnels import forwarding, wait_tunnels
-from tests.e2e.websocket_servers import Echo, echo_server, tornado_server
+from tests.e2e.websocket_servers import HANDSHAKE, Echo, echo_server, tornado_server
 
 LARGE = random.Random(31).randbytes(5 << 20)
-KEY = base64.b64encode(bytes(range(16))).decode()
-HANDSHAKE = (
-    "Connection: Upgrade",
-    "Upgrade: websocket",
-    f"Sec-WebSocket-Key: {KEY}",
-    "Sec-WebSocket-Version: 13",
-)
 
 
 class SharedEcho(Echo):
@@ -104,10 +93,9 @@ def test_a_client_that_does_not_read_costs_no_memory(echo: Echo, proxy: Proxy) -
     with Connection(proxy.port, receive_buffer=65536) as connection:
         connection.ask("/flood", *HANDSHAKE)
         assert connection.read_head().status == 101
-        carried = -1
-        while (now := proxy.stats()["tunnels"]["bytes_down"]["bytes"]) != carried:
-            carried = now
-            time.sleep(0.3)
+        for port in (proxy.port, echo.port):
+            wait_until(lambda port=port: takes_nothing(port), "nothing moves any more")
+        carried = proxy.stats()["tunnels"]["bytes_down"]["bytes"]
         assert carried < socket_buffers()
         assert anonymous_memory(proxy.pid) < memory + (8 << 20)
 
@@ -327,139 +315,6 @@ def test_tornados_client_and_server(start_proxy: StartProxy) -> None:
             assert await client.read_message() is None
 
     asyncio.run(run())
-
-
-# Byte by byte.
-
-
-def switches(lines: tuple[str, ...] = (), then: bytes = b"", reply: bytes = b"") -> Any:
-    """A script: switch, say `then`, expect `reply`, and end."""
-
-    def script(peer: Peer) -> None:
-        peer.kept = False
-        fields = ("Connection: Upgrade", "Upgrade: websocket", *lines)
-        peer.send(head("101 Switching Protocols", *fields) + then)
-        taken = b""
-        while len(taken) < len(reply):
-            piece = peer.socket.recv(65536)
-            assert piece, taken
-            taken += piece
-        assert taken == reply
-        peer.close()
-        assert peer.socket.recv(1) == b""
-
-    return script
-
-
-def test_what_comes_with_the_heads_belongs_to_the_tunnel(
-    origin: ScriptedOrigin, scripted_proxy: Proxy
-) -> None:
-    path = origin.plays(switches(then=b"\x81\x02hi", reply=b"\x81\x85early and later"))
-    with Connection(scripted_proxy.port) as connection:
-        request = "\r\n".join((f"GET {path} HTTP/1.1", "Host: a", *HANDSHAKE, "", ""))
-        connection.send(request.encode() + b"\x81\x85early and ")
-        reply = connection.read_head()
-        assert (reply.status, reply.reason) == (101, "Switching Protocols")
-        assert (reply.get("Connection"), reply.get("Upgrade")) == ("Upgrade", "websocket")
-        assert reply.get("Content-Length") is None
-        assert reply.get("Transfer-Encoding") is None
-        assert connection.read(4) == b"\x81\x02hi"
-        connection.send(b"later")
-        # The origin has said all, and ends its direction alone.
-        assert connection.read_all() == b""
-        connection.socket.shutdown(socket.SHUT_WR)
-    (asked,) = origin.asked(path)
-    assert asked.get("Sec-WebSocket-Key") == KEY
-    assert asked.get("Sec-WebSocket-Version") == "13"
-    assert asked.get("Upgrade") == "websocket"
-    assert asked.get("Connection") == "Upgrade"
-    assert asked.get("Range") is None
-
-
-def test_another_protocol_than_websocket(origin: ScriptedOrigin, scripted_proxy: Proxy) -> None:
-    def script(peer: Peer) -> None:
-        peer.kept = False
-        peer.send(head("101 Yes", "Connection: upgrade", "Upgrade: Own/1.2") + b"mine")
-
-    path = origin.plays(script)
-    with Connection(scripted_proxy.port) as connection:
-        connection.ask(path, "Connection: x, upgrade", "Upgrade: own/1.2, other")
-        reply = connection.read_head()
-        assert (reply.status, reply.get("Upgrade")) == (101, "Own/1.2")
-        assert connection.read(4) == b"mine"
-
-
-@pytest.mark.parametrize(
-    "lines",
-    [
-        ("Upgrade: websocket",),
-        ("Connection: Upgrade",),
-        ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQCAAAA"),
-        ("Connection: Upgrade", "Upgrade: TLS/1.3"),
-    ],
-    ids=["no Connection", "no Upgrade", "h2c", "TLS"],
-)
-def test_what_is_no_upgrade_is_an_ordinary_request(
-    origin: ScriptedOrigin, scripted_proxy: Proxy, lines: tuple[str, ...]
-) -> None:
-    path = origin.plays(serves(FILM))
-    with Connection(scripted_proxy.port) as connection:
-        connection.ask(path, *lines)
-        reply = connection.read_reply()
-        assert (reply.status, reply.body) == (200, FILM)
-        (asked,) = origin.asked(path)
-        assert asked.get("Upgrade") is None
-        assert asked.get("HTTP2-Settings") is None
-        connection.ask(path, "Range: bytes=0-9")
-        assert connection.read_reply().body == FILM[:10]
-
-
-@pytest.mark.parametrize(
-    "status", ["200 OK", "404 Not Found", "426 Upgrade Required"], ids=lambda s: s[:3]
-)
-def test_an_answer_without_a_switch_is_an_ordinary_one(
-    origin: ScriptedOrigin, scripted_proxy: Proxy, status: str
-) -> None:
-    path = origin.plays(says(answer(status, b"page", "X-Own: a", "X-Own: b")))
-    with Connection(scripted_proxy.port) as connection:
-        # The connection is kept, as after every answer that is complete.
-        for _ in range(2):
-            connection.ask(path, *HANDSHAKE)
-            reply = connection.read_reply()
-            assert f"{reply.status} {reply.reason}" == status
-            assert reply.body == b"page"
-            assert reply.all("X-Own") == ["a", "b"]
-
-
-def test_a_switch_that_nobody_asked_for(origin: ScriptedOrigin, scripted_proxy: Proxy) -> None:
-    path = origin.plays(says(head("101 Yes", "Connection: Upgrade", "Upgrade: own")))
-    with Connection(scripted_proxy.port) as connection:
-        connection.ask(path)
-        check_problem(connection.read_reply(), 502)
-        connection.ask(path, *HANDSHAKE)
-        check_problem(connection.read_reply(), 502)
-
-
-def test_bytes_behind_a_handshake_that_failed_are_no_request(
-    origin: ScriptedOrigin, scripted_proxy: Proxy
-) -> None:
-    # What a client sends too early is read as a request where the origin did not switch; it is
-    # answered as one, by this proxy, and never reaches the origin with the first.
-    path = origin.plays(says(answer("403 Forbidden", b"")))
-    other = origin.plays(says(answer("200 OK", b"")))
-    with Connection(scripted_proxy.port) as connection:
-        request = "\r\n".join((f"GET {path} HTTP/1.1", "Host: a", *HANDSHAKE, "", ""))
-        connection.send(request.encode() + f"GET {other} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-        assert connection.read_reply().status == 403
-        assert connection.read_reply().status == 200
-    assert [len(origin.asked(place)) for place in (path, other)] == [1, 1]
-
-
-def test_an_origin_that_is_not_there(start_proxy: StartProxy) -> None:
-    proxy = start_proxy("--upstream", "http://127.0.0.1:9")
-    with Connection(proxy.port) as connection:
-        connection.ask("/", *HANDSHAKE)
-        check_problem(connection.read_reply(), 502)
 
 
 def test_the_proxys_own_pages_stay_its_own(echo: Echo, proxy: Proxy) -> None:

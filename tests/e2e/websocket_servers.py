@@ -1,6 +1,7 @@
 """WebSocket servers for a proxy to stand before: of the websockets package, and Tornado's."""
 
 import asyncio
+import base64
 import contextlib
 import http
 import ssl
@@ -20,6 +21,15 @@ from websockets.typing import Subprotocol
 from tests.e2e.programs import PATIENCE
 
 PROTOCOLS = (Subprotocol("chat.v2"), Subprotocol("chat.v1"))
+
+KEY = base64.b64encode(bytes(range(16))).decode()
+HANDSHAKE = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    f"Sec-WebSocket-Key: {KEY}",
+    "Sec-WebSocket-Version: 13",
+)
+"""The lines of a request that asks for WebSocket."""
 
 
 class Echo:

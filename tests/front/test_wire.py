@@ -110,6 +110,46 @@ async def test_not_done_before_the_client_takes_it(kind: str) -> None:
         assert got == SOURCE[:500_000]
 
 
+@pytest.mark.parametrize("kind", ["own", "tls"])
+@both_loops
+async def test_what_is_queued_is_told(kind: str) -> None:
+    async with wired(kind) as (wire, client):
+        await acknowledged(wire)
+        waiting = wire.send(memoryview(SOURCE[:500_000]))
+        assert waiting is not None
+        before = wire.queued
+        # All but what the client's socket holds; TLS adds some bytes to each record.
+        assert 300_000 < before < 510_000
+        await client.read(200_000)
+        await turns(10)
+        assert before - 250_000 < wire.queued < before - 150_000
+        await client.read(300_000)
+        await waiting
+        await acknowledged(wire)
+
+
+async def acknowledged(wire: Wire) -> None:
+    """Wait until the client's kernel has said that it has all; it may be a moment late with it."""
+    async with asyncio.timeout(10):
+        while wire.queued:
+            await turns(1)
+
+
+@pytest.mark.parametrize("kind", ["own", "tls"])
+@both_loops
+async def test_what_the_kernel_holds_is_queued_too(kind: str) -> None:
+    async with wired(kind) as (wire, client):
+        await acknowledged(wire)
+        sent = 1000
+        while wire.send(SOURCE[:1000]) is None:
+            sent += 1000
+        # The transport has hardly begun to hold anything, and the client has read nothing.
+        assert sent > 10_000
+        assert sent / 3 < wire.queued < sent * 1.1
+        await client.read(sent)
+        await acknowledged(wire)
+
+
 @WIRES
 @both_loops
 async def test_nothing_to_write(kind: str) -> None:

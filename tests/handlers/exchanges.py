@@ -61,6 +61,7 @@ class TunnelExchange:
         self.detached: Detached | None = None
         self.sent = 0
         self.end: str | None = None
+        self.span = None
 
     def asks(self, origin: str) -> None:
         self.origin = origin

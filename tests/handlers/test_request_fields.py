@@ -26,6 +26,7 @@ def passed_on(*pairs: Pair) -> dict[str, str]:
         peer="1.2.3.4",
         site=site,
         request_id="3f2a",
+        span=None,
     )
     fields = for_media(cast(Exchange, exchange))
     assert fields.pop("X-Request-ID") == "3f2a"

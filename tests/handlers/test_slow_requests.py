@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from aprp.handlers.exchange import Exchange
+from aprp.handlers.telling import is_slow as told_slow
 
 
 def is_slow(limit: float, total: float, first: float | None, tunnel: float | None = None) -> bool:
     app = SimpleNamespace(settings=SimpleNamespace(SLOW_REQUEST=limit))
     exchange: Any = SimpleNamespace(app=app, first_byte=first, tunnel_after=tunnel)
-    return Exchange._is_slow(exchange, total)
+    return told_slow(exchange, total)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,8 @@ async def keeping(
         )
         fields = (("Content-Type", "video/mp4"), ("content-length", "0"), ("ETag", '"v1"'))
         entry = make_entry(length=0, combinable=False, fields=fields)
-        yield Kept(cache, counters, Keeping(context, entry, combinable, most))
+        purges = cache.purges(entry.key)
+        yield Kept(cache, counters, Keeping(context, entry, combinable, most, purges))
 
 
 # A body that comes to its end
@@ -279,13 +280,25 @@ async def test_one_that_was_purged_on_its_way(tmp_path: Path) -> None:
         await nothing_is_left(kept, tmp_path)
 
 
+@pytest.mark.parametrize("length", [0, 100, 2 * SLICE])
+@both_loops
+async def test_one_that_was_purged_before_its_end(tmp_path: Path, length: int) -> None:
+    """All that came has room already, or needs none."""
+    async with keeping(tmp_path) as kept:
+        await kept.pass_on(content(length), SLICE)
+        assert await kept.cache.purge(kept.keeping.entry.key) == (1 if length else 0)
+        assert await kept.keeping.finish() is None
+        await nothing_is_left(kept, tmp_path)
+
+
 @both_loops
 async def test_two_of_the_same_key_do_not_meet(tmp_path: Path) -> None:
     """Two clients get a body each, of two versions perhaps; the later one to end is newest."""
     async with keeping(tmp_path) as kept:
         other = replace(make_entry(length=0, combinable=False), response_time=1_800_000_000.0)
+        purges = kept.cache.purges(other.key)
         second = Kept(
-            kept.cache, kept.counters, Keeping(kept.keeping._context, other, True, PLENTY)
+            kept.cache, kept.counters, Keeping(kept.keeping._context, other, True, PLENTY, purges)
         )
         await kept.pass_on(content(SLICE + 5), 1000)
         await second.pass_on(content(3 * SLICE), 1000)

@@ -52,12 +52,16 @@ class Watched:
 
     def __init__(self, position: int, stop: int, room: int = 1 << 20) -> None:
         self.moves = 0
+        self.heat: list[tuple[int, int]] = []
         self.client = Client(room)
         context = SimpleNamespace(
             tuning=SimpleNamespace(read_ahead=0), grid=SimpleNamespace(size=SLICE)
         )
         version: Any = SimpleNamespace(
-            context=context, is_sequel=lambda start: False, moved=self._moved
+            context=context,
+            is_sequel=lambda start: False,
+            moved=self._moved,
+            watched=lambda position, count: self.heat.append((position, count)),
         )
         self.reader = SpanReader(cast(Version, version), position, stop, self.client)
         self.reader.flows = True
@@ -85,6 +89,7 @@ def test_what_the_client_takes_at_once_wakes_nobody() -> None:
     assert (watched.reader.position, watched.woken, watched.moves) == (900, False, 0)
     watched.offer(900, DATA[900:1001])
     assert (watched.reader.position, watched.woken, watched.moves) == (1001, False, 1)
+    assert watched.heat == [(100, 800), (900, 101)]
 
 
 def test_what_stands_before_its_place_is_not_its() -> None:
@@ -107,6 +112,7 @@ def test_what_the_client_does_not_take_is_for_the_reader(room: int) -> None:
     watched.offer(100, DATA[100:900])
     assert watched.client.taken == DATA[100 : 100 + room]
     assert (watched.reader.position, watched.woken) == (100 + room, True)
+    assert watched.heat == ([(100, room)] if room else [])
 
 
 @pytest.mark.parametrize("begin", [0, 901])

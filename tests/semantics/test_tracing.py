@@ -13,6 +13,7 @@ from aprp.semantics.tracing import (
     marks_of,
     propagated,
     trace_parent,
+    with_parent,
 )
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -239,6 +240,12 @@ def test_nothing_else_is_touched(pairs: list[Pair]) -> None:
     states = [value for name, value in found if name == "tracestate"]
     assert len(parents) < 2 and all(map(trace_parent, parents))
     assert not states or (parents and is_trace_state(",".join(states)))
+
+
+@given(st.lists(st.tuples(NAMES, VALUES)))
+def test_a_parent_takes_the_place_of_all_others(pairs: list[Pair]) -> None:
+    others = [pair for pair in pairs if pair[0].lower() != "traceparent"]
+    assert with_parent(pairs, PARENT) == [*others, ("traceparent", PARENT)]
 
 
 def test_marks() -> None:

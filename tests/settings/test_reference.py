@@ -19,6 +19,9 @@ GROUPS = (
     "Rewriting",
     "Forwarding",
     "Signed links",
+    "Files",
+    "Pages",
+    "Redis",
     "Logging",
 )
 

@@ -244,3 +244,33 @@ def test_targets(url: str, error: type[Exception] | None) -> None:
         with pytest.raises(error):
             sites.target_of(url)
     assert sites.target is None
+
+
+@pytest.mark.parametrize(
+    ("key", "target", "site"),
+    [
+        ("http://o:1/base/x?a=1", "/x?a=1", "default"),
+        ("http://o:1/base/x", "/x?t=5", "default"),
+        ("http://m/x", "/x", "films"),
+        # Of settings that were others.
+        ("http://gone/x", "/x", None),
+        ("http://o:1/base/x", "/y", None),
+        # A route that is not cached any more.
+        ("http://n/x", "/x", None),
+    ],
+)
+def test_the_site_of_what_is_stored(key: str, target: str, site: str | None) -> None:
+    routes = {"/films/": "http://m/", "/live/": {"upstream": "http://n/", "cache": False}}
+    sites = make(ROUTES=routes, CACHE_KEY_IGNORE=["t"])
+    known = {"default": sites.default, "films": sites.find(None, "/films/x"), None: None}
+    assert sites.of_stored(key, target) is known[site]
+
+
+def test_the_site_of_what_clients_have_named() -> None:
+    sites = make(FORWARD=True, FORWARD_ALLOW=["media.example"], TARGET_URL_ALLOW=["other.example"])
+    forwarded = sites.of_stored("http://media.example/x?a", "/x?a")
+    assert forwarded is sites.of_server("http://media.example")
+    switched = sites.of_stored("http://other.example/base/x", "/x")
+    assert switched is sites.target_of("http://other.example/base")[1]
+    for key in ("http://third.example/x", "ftp://media.example/x", "junk/x", "http://a#r#/x"):
+        assert sites.of_stored(key, "/x") is None

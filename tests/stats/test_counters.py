@@ -36,6 +36,16 @@ def test_counts_hold_more_than_32_bits() -> None:
         counters.attach(worker)
         counters.add(Count.BYTES_TO_CLIENTS, 2**61)
     assert counters.total(Count.BYTES_TO_CLIENTS) == 2**62
+    assert counters.of(1, Count.BYTES_TO_CLIENTS) == 2**61
+
+
+def test_a_worker_has_its_own_part() -> None:
+    counters = Counters(2)
+    counters.attach(1)
+    counters.add(Count.REQUESTS, 3)
+    assert [counters.of(worker, Count.REQUESTS) for worker in (0, 1)] == [0, 3]
+    with pytest.raises(ValueError, match="no worker 2"):
+        counters.of(2, Count.REQUESTS)
 
 
 @pytest.mark.parametrize(

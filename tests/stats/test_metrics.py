@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as families
 from aprp.stats.counters import Count, Counters
 from aprp.stats.histograms import Histograms, Measure
 from aprp.stats.metrics import SharedCollector, exposition
+from aprp.stats.shared_sum import SharedSum, State
 from tests.e2e.programs import require
 from tests.stats.promtool import check_metrics
 
@@ -52,7 +53,9 @@ def figures() -> dict[str, Any]:
 
 
 def collector(told: Any = figures) -> SharedCollector:
-    return SharedCollector(counted(), measured(), NOW, told, version="1.2.3")
+    redis = SharedSum()
+    redis.write_state(State.UP, NOW)
+    return SharedCollector(counted(), measured(), NOW, told, redis.read(counted()), version="1.2.3")
 
 
 def text(accept: str = "") -> str:
@@ -90,6 +93,7 @@ def test_gauges_and_counters() -> None:
         "aprp_cache_used_bytes",
         "aprp_cache_size_bytes",
         "aprp_cache_objects",
+        "aprp_redis_up",
     }
     assert set(kinds.values()) == {"gauge", "counter", "histogram"}
 
@@ -102,6 +106,7 @@ def test_what_they_tell() -> None:
     assert told["aprp_cache_used_bytes", ""] == 3 * 1024**3
     assert told["aprp_cache_size_bytes", ""] == 10 * 1024**3
     assert told["aprp_cache_objects", ""] == 120
+    assert told["aprp_redis_up", ""] == 1
     for (name, label), count in {
         ("aprp_requests_total", ""): Count.REQUESTS,
         ("aprp_responses_total", "5xx"): Count.RESPONSES_5XX,
@@ -151,6 +156,13 @@ def test_the_build() -> None:
 def test_without_a_cache() -> None:
     told = samples(families(exposition("", collector(None))[0].decode()))
     assert told["aprp_cache_size_bytes", ""] == told["aprp_cache_used_bytes", ""] == 0
+
+
+def test_redis_is_told_where_it_is_used() -> None:
+    without = SharedCollector(Counters(), Histograms(), NOW)
+    assert "redis" not in exposition("", without)[0].decode()
+    down = SharedCollector(Counters(), Histograms(), NOW, redis=SharedSum().read(Counters()))
+    assert samples(families(exposition("", down)[0].decode()))["aprp_redis_up", ""] == 0
 
 
 def test_what_only_one_worker_knows_is_not_told() -> None:

@@ -10,8 +10,9 @@ from jsonschema import Draft202012Validator
 
 from aprp.stats.counters import Counters
 from aprp.stats.report import report
+from aprp.stats.shared_sum import SharedSum
 from tests.stats.schema import FILE, SCHEMA, complaints
-from tests.stats.test_report import NOW, counted, figures
+from tests.stats.test_report import NOW, counted, figures, summed
 
 DOCUMENT = FILE.with_name("stats.md")
 
@@ -34,6 +35,9 @@ def test_it_is_a_schema() -> None:
 def test_real_reports_keep_to_it() -> None:
     assert complaints(report(counted(), NOW, figures, target="http://a.example/").to_json()) == []
     assert complaints(report(Counters(started=0.0), 0.0).to_json()) == []
+    assert complaints(report(counted(), NOW, figures, redis=summed()).to_json()) == []
+    connecting = SharedSum().read(Counters())
+    assert complaints(report(Counters(started=0.0), 0.0, redis=connecting).to_json()) == []
     ill = report(Counters(5, started=0.0), 1e9, lambda: figures("the disk is full"))
     assert complaints(json.loads(json.dumps(ill.to_json()))) == []
 
@@ -66,7 +70,7 @@ def test_all_members_are_promised() -> None:
 def test_a_member_that_is_missing_or_odd_is_seen(path: str) -> None:
     *above, last = path.split(".")
     for change in ("missing", "odd", "more"):
-        told: Any = report(counted(), NOW, figures).to_json()
+        told: Any = report(counted(), NOW, figures, redis=summed()).to_json()
         place = told
         for name in above:
             place = place[name]

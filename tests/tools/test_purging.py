@@ -101,6 +101,29 @@ def test_a_reader_finishes_and_the_next_looks_again(tool: Tool, store: Store) ->
     assert store.extent(entry) is None
 
 
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (("/a",), {"/a"}),
+        (("/b", "/a"), {"/a", "/b"}),
+        (("--prefix", "/a"), {"/a", "/b"}),
+        (("--all",), {"/a", "/b"}),
+    ],
+)
+def test_what_the_origin_is_still_asked_for(
+    tool: Tool, store: Store, words: tuple[str, ...], refused: set[str]
+) -> None:
+    """Whether anything is stored or not; a prefix is taken for all that there is."""
+    keys = {target: store.add(target, 1).key for target in ("/a", "/b", "/c")}
+    state = State(store.directory / "state")
+    for _ in range(2):
+        before = {target: state.purges(keys[target]) for target in ("/a", "/b")}
+        tool("purge", *words)
+        changed = {target for target in before if state.purges(keys[target]) != before[target]}
+        assert changed == refused
+    state.close()
+
+
 def test_everything_is_looked_up_again_after_all(tool: Tool, store: Store) -> None:
     # Not stored yet when the command reads the index.
     before = store.state.generation("being stored")

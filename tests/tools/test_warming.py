@@ -65,7 +65,9 @@ def test_files_are_fetched_whole(warm: Tool, proxy: Proxy) -> None:
         ("GET", "/b%20c.mp4?x=1"),
     ]
     for _, _, fields in proxy.asked:
-        assert fields.keys() == {"Host", "User-Agent"}
+        assert fields.keys() == {"Host", "User-Agent", "Sec-Purpose"}
+        # So that it does not count as watched.
+        assert fields["Sec-Purpose"] == "prefetch"
         assert fields["Host"] == f"127.0.0.1:{proxy.server_port}"
         assert fields["User-Agent"].startswith("aprp/")
 

@@ -11,8 +11,9 @@ from tornado.httpclient import HTTPResponse
 from tornado.testing import AsyncHTTPTestCase, ExpectLog
 from tornado.web import Application
 
+from aprp.semantics.media_types import content_type
 from aprp.upstream.embedded import make_origin
-from aprp.upstream.listing import MAX_FILES, content_type, list_media
+from aprp.upstream.listing import MAX_FILES, list_media
 
 CONTENT = bytes(range(256)) * 1000
 
@@ -206,7 +207,8 @@ class IndexTest(OriginTest):
         for reference in seen.links + seen.sources + seen.others:
             assert reference.startswith("data:") or "//" not in reference
         policy = self.ask("/").headers["Content-Security-Policy"]
-        assert policy.startswith("default-src 'self'")
+        assert policy.startswith("default-src 'none'")
+        assert "media-src 'self'" in policy
 
     def test_shows_the_three_ways_to_ask_for_a_range(self) -> None:
         links = References(self.page()).links
@@ -237,13 +239,38 @@ class IndexTest(OriginTest):
 class OptionsTest(OriginTest):
     def get_app(self) -> Application:
         super().get_app()
-        return make_origin(self.root, range_param="r", range_path=False, stats_url="/x/stats")
+        self.write("deep er/größe.mp4")
+        told = {"stats_url": "/x/stats", "play_url": "/x/play"}
+        return make_origin(self.root, range_param="r", range_path=False, **told)
+
+    def test_media_lead_to_the_player_and_to_the_file(self) -> None:
+        links = References(self.page()).links
+        assert {"/x/play/clip.mp4", "clip.mp4"} <= set(links)
+        name = "gr%C3%B6%C3%9Fe.mp4"
+        assert {f"/x/play/deep%20er/{name}", f"deep%20er/{name}"} <= set(links)
+        links = References(self.page("/deep%20er/")).links
+        assert {f"/x/play/deep%20er/{name}", name, "../"} <= set(links)
 
     def test_the_page_tells_what_the_proxy_takes(self) -> None:
         links = References(self.page()).links
         assert "clip.mp4?r=0-99" in links
         assert "/x/stats" in links
         assert not [link for link in links if link.endswith("/0/99")]
+
+
+class NoIndexTest(OriginTest):
+    def get_app(self) -> Application:
+        super().get_app()
+        self.write("deep/clip.mp4")
+        return make_origin(self.root, index=False)
+
+    def test_directories_have_no_page(self) -> None:
+        for path in ("/", "/deep/", "/none/"):
+            assert self.ask(path).code == 404, path
+            assert self.ask(path, method="HEAD").code == 404, path
+
+    def test_files_are_served(self) -> None:
+        assert self.ask("/deep/clip.mp4").body == CONTENT
 
 
 @pytest.mark.parametrize(
@@ -269,26 +296,6 @@ class OptionsTest(OriginTest):
 )
 def test_content_type(name: str, expected: str | None) -> None:
     assert content_type(name) == expected
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (1024, "1 KiB"),
-        (586197, "572 KiB"),
-        (1023 * 1024, "1023 KiB"),
-        (1 << 20, "1 MiB"),
-        (1_500_000, "1.43 MiB"),
-        (8 << 30, "8 GiB"),
-        (3 << 40, "3 TiB"),
-    ],
-)
-def test_size_text(tmp_path: Path, size: int, text: str) -> None:
-    with (tmp_path / "a.mp4").open("wb") as file:
-        file.truncate(size)
-    assert [file.size_text for file in list_media(tmp_path, tmp_path).files] == [text]
 
 
 def test_listing_order_and_what_is_left_out(tmp_path: Path) -> None:

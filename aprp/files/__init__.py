@@ -1,0 +1,1 @@
+"""The file store: files that come in and go out over HTTP, kept in MEDIA_DIR."""

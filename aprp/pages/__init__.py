@@ -1,0 +1,1 @@
+"""The web pages that come with the program: they load nothing from elsewhere."""
