@@ -17,7 +17,18 @@ OK = 0
 CANNOT_START = 2
 INTERRUPTED = 130
 
-REQUIRED = frozenset({"httptools", "pydantic", "pydantic_settings", "rich", "tornado", "xxhash"})
+REQUIRED = frozenset(
+    {
+        "httptools",
+        "pathspec",
+        "pydantic",
+        "pydantic_settings",
+        "rich",
+        "tornado",
+        "watchfiles",
+        "xxhash",
+    }
+)
 """Modules of other projects without which nothing runs."""
 
 
@@ -54,6 +65,20 @@ def cache(argv: Sequence[str], prog: str) -> int:
 def sign(argv: Sequence[str], prog: str) -> int:
     """Make signed links and return the exit code."""
     return _guarded(_sign, argv, prog)
+
+
+def dev(argv: Sequence[str], prog: str) -> int:
+    """Run the development proxy until it is stopped and return the exit code."""
+    # What follows --exec is for another program.
+    end = argv.index("--exec") if "--exec" in argv else None
+    command = None if end is None else argv[end + 1 :]
+
+    def run(own: Sequence[str], prog: str) -> int:
+        from aprp.dev import command as dev_command
+
+        return dev_command.run(own, command, prog)
+
+    return _guarded(run, argv[:end], prog)
 
 
 def _guarded(command: Callable[[Sequence[str], str], int], argv: Sequence[str], prog: str) -> int:
@@ -120,6 +145,7 @@ def _overview() -> str:
         "usage: aprp COMMAND [options]\n\n"
         "commands:\n"
         "  serve    run the proxy\n"
+        "  dev      run a server that is being developed behind a proxy, restart it on changes\n"
         "  cache    list, fill, empty and check the cache\n"
         "  sign     make links for a proxy with SIGNED_URLS\n\n"
         "aprp COMMAND --help lists a command's options; aprp --version shows the version."
@@ -147,6 +173,7 @@ def _complain(*lines: str) -> int:
 
 COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {
     "serve": serve,
+    "dev": dev,
     "cache": cache,
     "sign": sign,
 }
