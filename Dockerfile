@@ -4,8 +4,11 @@ FROM python:${PYTHON_TAG}
 
 # Requirements in a layer of their own: it is built anew only when they change.
 WORKDIR /app
-COPY requirements.txt ./
-RUN pip install --no-cache-dir --root-user-action=ignore -r requirements.txt
+COPY requirements.txt requirements-otel.txt ./
+# --build-arg OTEL=on: with what OTEL=on needs (docs/tracing.md).
+ARG OTEL=off
+RUN pip install --no-cache-dir --root-user-action=ignore -r requirements.txt \
+    $(if [ "$OTEL" = on ]; then echo "-r requirements-otel.txt"; fi)
 
 RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin aprp \
     && install --directory --owner=10001 --group=aprp --mode=0750 /var/cache/aprp

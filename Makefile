@@ -64,7 +64,7 @@ bench: $(VENV)/.installed-bench ## compare with nginx, Varnish and aiohttp, side
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 clip: ## make media/sample.mp4 anew (needs ffmpeg)
-	media/make_clip.sh
+	scripts/clip media/sample.mp4
 
 image: ## build the container image aprp (needs docker or podman)
 	$(DOCKER) build -t aprp .

@@ -1,5 +1,6 @@
 """From settings to a running proxy."""
 
+import errno
 import functools
 import logging
 import os
@@ -129,9 +130,13 @@ def _listen(settings: "Settings") -> list[socket.socket]:
         raise StartError(f"ADDRESS: {where} is not an address here: {error.strerror}") from None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
+        if error.errno == errno.EADDRINUSE:
+            raise StartError(
+                f"PORT: cannot listen on port {settings.PORT} of {where}: {reason.lower()}; "
+                "stop the program that uses it, or choose another with --port"
+            ) from None
         raise StartError(
-            f"PORT: cannot listen on port {settings.PORT} of {where}: {reason.lower()}; "
-            "stop the program that uses it, or choose another with --port"
+            f"ADDRESS: cannot listen on {where}: {reason.lower()}; choose another with --address"
         ) from None
 
 

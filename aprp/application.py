@@ -1,11 +1,11 @@
-"""The application: which door a request goes through, and what the doors share."""
+"""The application: what the doors share, made, handed out, and given up in the end."""
 
 import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, cast
 
 from tornado import httputil
@@ -16,27 +16,11 @@ from aprp.files.store import Store
 from aprp.files.upload import Rules
 from aprp.front.quotas import make_quotas
 from aprp.front.wire import RequestConnection
-from aprp.handlers import (
-    admin,
-    connect,
-    files,
-    forward,
-    home,
-    live,
-    media,
-    options,
-    passthrough,
-    player,
-    purge,
-    stats,
-    store,
-    upgrade,
-)
-from aprp.handlers import target as target_switch
-from aprp.handlers.errors import LOOPED, Problem
+from aprp.handlers import doors, stats
+from aprp.handlers.clients import Clients
+from aprp.handlers.doors import Door
 from aprp.handlers.exchange import Exchange
 from aprp.handlers.ids import RequestIds
-from aprp.handlers.links import check_signature
 from aprp.handlers.reply import SERVER
 from aprp.live.board import Board
 from aprp.live.catalogue import Catalogue
@@ -48,20 +32,16 @@ from aprp.media.library import Library
 from aprp.media.plan import Grid
 from aprp.media.tally import Tallies
 from aprp.media.whole import NotFetched, fetch_whole
-from aprp.semantics.forwarded import client_address, forward_fields
-from aprp.semantics.loops import passed_through
-from aprp.semantics.networks import Networks
-from aprp.semantics.upgrades import wants_upgrade
 from aprp.sites.own import OwnAddress
 from aprp.sites.places import Places
-from aprp.sites.site import Site
-from aprp.sites.sites import NotAllowed, Sites
-from aprp.stats.counters import Count, Counters
-from aprp.stats.histograms import Histograms, Measure
+from aprp.sites.sites import Sites
+from aprp.stats.counters import Counters
+from aprp.stats.histograms import Histograms
 from aprp.tracing import setup
 from aprp.tunnel.tunnels import Tunnels
 from aprp.upstream.asking import Ask, Limits, Reader
-from aprp.upstream.client import OriginClient, OriginEvents
+from aprp.upstream.client import OriginClient
+from aprp.upstream.counting import CountedEvents
 from aprp.upstream.origins import Origin, Origins
 
 if TYPE_CHECKING:
@@ -69,33 +49,7 @@ if TYPE_CHECKING:
     from aprp.tracing.spans import Tracing
     from settings.base import Settings
 
-Door = Callable[[Exchange], Awaitable[None]]
-
-
-# Own pages that do something, and those that no page of another web origin may read.
-_ACTIONS: Final[frozenset[Door]] = frozenset({admin.purge, admin.warm})
-_PRIVATE: Final = _ACTIONS | {live.events, live.objects, live.one_object}
 _TOKEN_SECRET: Final = 32
-
-
-class _Counting(OriginEvents):
-    """Counts and measures what the client does."""
-
-    def __init__(self, counters: Counters, histograms: Histograms) -> None:
-        self._counters = counters
-        self._histograms = histograms
-
-    def connected(self) -> None:
-        self._counters.add(Count.ORIGIN_CONNECTS)
-
-    def reused(self) -> None:
-        self._counters.add(Count.ORIGIN_REUSES)
-
-    def received(self, count: int) -> None:
-        self._counters.add(Count.BYTES_FROM_ORIGINS, count)
-
-    def answered(self, seconds: float) -> None:
-        self._histograms.observe(Measure.ORIGIN_TIME, seconds)
 
 
 class Application(httputil.HTTPServerConnectionDelegate):
@@ -135,23 +89,14 @@ class Application(httputil.HTTPServerConnectionDelegate):
         self.exchanges: set[Exchange] = set()
         self._finished: asyncio.Future[None] | None = None
         self.cors_origins: frozenset[str] = frozenset(settings.CORS_ORIGINS)
-        self.is_trusted = Networks(settings.TRUSTED_PROXIES)
+        self.clients = Clients(settings.TRUSTED_PROXIES)
+        self.is_trusted = self.clients.is_trusted
         self.ids = RequestIds(settings.REQUEST_ID_FROM, self.is_trusted)
         # Begun after the fork, where spans are made.
         self.tracing: Tracing | None = None
-        prefix = settings.ADMIN_PREFIX
-        self._own_pages: dict[str, Door] = {
-            f"{prefix}/stats": stats.stats,
-            f"{prefix}/stats.json": stats.stats_json,
-            f"{prefix}/stats/events": live.events,
-            f"{prefix}/stats/objects": live.objects,
-            f"{prefix}/stats/object": live.one_object,
-            f"{prefix}/stats/purge": admin.purge,
-            f"{prefix}/stats/warm": admin.warm,
-            f"{prefix}/metrics": stats.metrics,
-            f"{prefix}/status": stats.short_status,
-            f"{prefix}/healthz": stats.healthz,
-        }
+        self.own_pages = doors.own_pages(settings.ADMIN_PREFIX)
+        # What sends an exchange through its door.
+        self.door: Door = doors.enter
 
     # httputil.HTTPServerConnectionDelegate
 
@@ -202,7 +147,7 @@ class Application(httputil.HTTPServerConnectionDelegate):
             buffer_size=settings.BUFFER_SIZE,
             keep_for=settings.ORIGIN_KEEPALIVE,
             max_idle=settings.ORIGIN_MAX_IDLE,
-            events=_Counting(self.counters, self.histograms),
+            events=CountedEvents(self.counters, self.histograms),
         )
 
     @cached_property
@@ -309,102 +254,9 @@ class Application(httputil.HTTPServerConnectionDelegate):
 
     def is_own_page(self, target: str) -> bool:
         """Whether a request target is that of one of the proxy's own pages."""
-        return target.partition("?")[0] in self._own_pages
+        return target.partition("?")[0] in self.own_pages
 
-    def client_of(self, peer: str, get: Callable[[str], str | None]) -> str:
-        """The address of the client whose request came from `peer` (TRUSTED_PROXIES)."""
-        if not self.settings.TRUSTED_PROXIES:
-            return peer
-        return client_address(peer, get, self.is_trusted)
-
-    def forwarded(self, exchange: Exchange) -> dict[str, str]:
-        """The fields that tell an origin who asked; not to be changed."""
-        peer, scheme, get = exchange.peer, exchange.scheme, exchange.headers.get
-        if self.settings.TRUSTED_PROXIES and self.is_trusted(peer):
-            return forward_fields(peer, scheme, get("Host"), get, True)
-        return _forwarded_of_untrusted(peer, scheme, get("Host"))
-
-    def seen_as(self, exchange: Exchange) -> tuple[str, str | None]:
-        """The scheme and the Host by which the client knows this proxy."""
-        get = exchange.headers.get
-        scheme, host = exchange.scheme, get("Host")
-        if self.settings.TRUSTED_PROXIES and self.is_trusted(exchange.peer):
-            scheme = get("X-Forwarded-Proto") or scheme
-            host = get("X-Forwarded-Host") or host
-        return scheme, host
-
-    async def door(self, exchange: Exchange) -> None:
-        """Send an exchange through its door."""
-        malformed = getattr(exchange.connection, "malformed", None)
-        if malformed is not None:
-            status, detail, fields = malformed
-            raise Problem(status, detail, fields=fields)
-        if self.quotas is not None and not self.is_trusted(exchange.client):
-            refusal = self.quotas.request(exchange.client)
-            if refusal is not None:
-                raise Problem(refusal.status, refusal.detail, fields=refusal.fields)
-        if passed_through(exchange.headers.get("Via"), self.settings.VIA_NAME):
-            raise Problem(508, LOOPED, private=f"Via names {self.settings.VIA_NAME}")
-        if exchange.method == "CONNECT":
-            await connect.serve(exchange, forward.admit(exchange))
-            return
-        forwarded = forward.is_for(exchange)
-        site = forward.site_of(exchange) if forwarded else None
-        if site is None:
-            page = self._own_pages.get(exchange.resource.partition("?")[0])
-            if page is not None:
-                await self._serve_own(exchange, page)
-                return
-            if self.files is not None and files.is_for(self, exchange.resource.partition("?")[0]):
-                await store.serve(exchange)
-                return
-            if player.is_for(exchange):
-                await player.serve(exchange)
-                return
-            if forwarded:
-                forward.refuse_own(exchange)
-            if self.settings.SIGNED_URLS and exchange.resource != "*":
-                check_signature(exchange)
-            if target_switch.is_for(exchange):
-                await target_switch.switch(exchange)
-            site = self._site_of(exchange)
-        exchange.site = site
-        await self._serve(exchange)
-
-    @staticmethod
-    async def _serve_own(exchange: Exchange, page: Door) -> None:
-        """Answer with one of the proxy's own pages."""
-        exchange.private = page in _PRIVATE
-        methods = ("POST",) if page in _ACTIONS else ("GET", "HEAD")
-        if exchange.method not in methods:
-            allow = {"Allow": ", ".join(methods)}
-            raise Problem(405, f"{exchange.method} is not for this page.", fields=allow)
-        await page(exchange)
-
-    def _site_of(self, exchange: Exchange) -> Site:
-        """The site of a request to the proxy's own name; raises Problem."""
-        try:
-            path = exchange.resource.partition("?")[0]
-            return self.sites.find(exchange.headers.get("Host"), path)
-        except NotAllowed as error:
-            raise target_switch.refused(error) from None
-
-    async def _serve(self, exchange: Exchange) -> None:
-        method, get = exchange.method, exchange.headers.get
-        if "Upgrade" in exchange.headers and (
-            protocols := wants_upgrade(get, exchange.version, method)
-        ):
-            await upgrade.serve(exchange, protocols)
-        elif method in ("GET", "HEAD") and exchange.body is None:
-            await (home if home.is_for(exchange) else media).serve(exchange)
-        elif method == "OPTIONS" and options.is_own(exchange):
-            await options.serve(exchange)
-        elif method == "PURGE":
-            await purge.serve(exchange)
-        elif method == "TRACE":
-            raise Problem(405, "TRACE is not answered here.", fields={"Allow": options.ALLOW})
-        else:
-            await passthrough.serve(exchange)
+    # The end.
 
     def exchange_over(self, exchange: Exchange) -> None:
         """Forget an exchange that is over."""
@@ -464,9 +316,3 @@ def _redis_sum(settings: "Settings", counters: Counters) -> "RedisSum | None":
         interval=settings.REDIS_INTERVAL,
         timeout=settings.REDIS_TIMEOUT,
     )
-
-
-@lru_cache(maxsize=1024)
-def _forwarded_of_untrusted(client: str, scheme: str, host: str | None) -> dict[str, str]:
-    """The same for all requests of a connection; not to be changed by whoever gets it."""
-    return forward_fields(client, scheme, host, lambda name: None, False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from aprp import __version__
 
@@ -85,6 +86,7 @@ def _guarded(command: Callable[[Sequence[str], str], int], argv: Sequence[str], 
     """Run a command; what stops it becomes a line and an exit code."""
     # Imported here: an interrupt during the imports shall end quietly too.
     try:
+        _import_settings()
         from aprp import flags
         from settings import SettingsError
 
@@ -102,6 +104,20 @@ def _guarded(command: Callable[[Sequence[str], str], int], argv: Sequence[str], 
         return _complain(f"{error.name} is not installed: pip install -r requirements.txt")
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _import_settings() -> None:
+    """Import the package `settings` that is beside this one.
+
+    With `python -m aprp`, or PYTHONPATH=., modules of the working directory come first, and many a
+    project has a `settings` of its own.
+    """
+    here = str(Path(__file__).resolve().parents[1])
+    sys.path.insert(0, here)
+    try:
+        import settings  # noqa: F401
+    finally:
+        sys.path.remove(here)
 
 
 def _serve(argv: Sequence[str], prog: str) -> int:

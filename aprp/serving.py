@@ -19,11 +19,11 @@ from aprp.pages.listing import Uploads
 from aprp.upstream.embedded import make_origin
 from aprp.workers import OWN_SIGNALS, RELOAD, RELOAD_SIGNAL, STOP_SIGNALS
 
-_new_loop: Callable[[], asyncio.AbstractEventLoop]
+new_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
-    from uvloop import new_event_loop as _new_loop
+    from uvloop import new_event_loop as new_loop
 except ImportError:  # uvloop has no build for this platform
-    _new_loop = asyncio.new_event_loop
+    new_loop = asyncio.new_event_loop
 
 # Objects made and not freed between two looks of the garbage collector.
 _COLLECT_AFTER = 50_000
@@ -66,7 +66,7 @@ def run_worker(
     # which at its usual pace takes a tenth of the time of small requests.
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 10, 10)
-    with asyncio.Runner(loop_factory=_new_loop) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(_serve(app, sockets, tls, control))
 
 
@@ -91,7 +91,7 @@ async def _run(
     tls: ServerTLS | None,
     control: int | None,
 ) -> int:
-    stop = _StopRequests()
+    stop = StopRequests()
     if control is None:
         stop.listen_to_signals(tls)
     else:
@@ -135,8 +135,11 @@ async def _run(
     return 0
 
 
-class _StopRequests:
-    """The first request to stop lets transfers finish, the second does not."""
+class StopRequests:
+    """The first request to stop is for an end in good order, a second one does not wait for that.
+
+    `first` and `second` are set when they come.
+    """
 
     def __init__(self) -> None:
         self.first = asyncio.Event()
@@ -144,12 +147,14 @@ class _StopRequests:
         self._loop = asyncio.get_running_loop()
 
     def listen_to_signals(self, tls: ServerTLS | None) -> None:
+        """Take them from the signals that workers get; RELOAD_SIGNAL reads `tls` again."""
         for number in STOP_SIGNALS:
-            self._loop.add_signal_handler(number, self._request)
+            self._loop.add_signal_handler(number, self.ask)
         self._loop.add_signal_handler(RELOAD_SIGNAL, reload_tls, tls)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, OWN_SIGNALS)
 
     def listen_to(self, control: int, tls: ServerTLS | None) -> None:
+        """Take them from the parent's pipe; RELOAD reads `tls` again."""
         self._loop.add_reader(control, self._read, control, tls)
 
     def _read(self, control: int, tls: ServerTLS | None) -> None:
@@ -158,13 +163,14 @@ class _StopRequests:
             if word == RELOAD[0]:
                 reload_tls(tls, logging.DEBUG)
             else:
-                self._request()
+                self.ask()
         if not said:
             # The parent is gone: nobody will say anything more.
             self._loop.remove_reader(control)
-            self._request()
+            self.ask()
 
-    def _request(self) -> None:
+    def ask(self) -> None:
+        """A request has come."""
         if self.first.is_set():
             self.second.set()
         self.first.set()
@@ -176,13 +182,14 @@ async def _drain(app: Application, server: ProxyServer, at_once: asyncio.Event) 
     server.close_idle()
     limit = app.settings.DRAIN_TIMEOUT
     if app.exchanges:
-        _log.info("stopping: %d transfers finish, for %g s at most", len(app.exchanges), limit)
+        under_way = len(app.exchanges)
+        _log.info("stopping: what is under way finishes (%d), for %g s at most", under_way, limit)
     waits = [asyncio.ensure_future(app.drained()), asyncio.ensure_future(at_once.wait())]
     await asyncio.wait(waits, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
     if app.exchanges:
-        _log.warning("stopped with %d transfers cut short", len(app.exchanges))
+        _log.warning("stopped; requests cut short: %d", len(app.exchanges))
 
 
 def _serve_embedded(app: Application) -> HTTPServer | None:

@@ -10,7 +10,6 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from aprp.cache.entry import CannotStore, Entry
 from aprp.cache.extent import SLICES, Extent, extent_path
 from aprp.cache.flusher import Flusher
 from aprp.cache.leases import Leases
+from aprp.cache.reading import Reading
 from aprp.cache.state import State
 from aprp.cache.store import Store
 from aprp.stats.counters import Count, Counters
@@ -28,7 +28,6 @@ __all__ = ["Cache", "CannotStore", "Entry"]
 
 logger = logging.getLogger("aprp.cache")
 
-_READERS = 4
 _PURGED_AT_ONCE = 64
 """What others want of the disk's thread comes in between."""
 _NOTE_AFTER = 10.0
@@ -72,35 +71,33 @@ class Cache:
         self._used: dict[tuple[int, int], int] = {}
         self._noted_at = 0.0
         self._evictions_told = 0
-        self._verifying: dict[tuple[int, int, int], asyncio.Task[bool]] = {}
         self._flusher: Flusher | None = None
-        self._readers: ThreadPoolExecutor | None = None
+        self._reading = Reading(counters, self._disk.trouble, self._incomplete)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin, on the running loop. Never raises for a directory that cannot be used."""
         self._flusher = Flusher(self._dirty_limit, self._disk.trouble)
-        self._readers = ThreadPoolExecutor(_READERS, "aprp-cache-read")
+        self._reading.start()
         self._noted_at = time.monotonic()
         self._disk.start()
         self._task = asyncio.get_running_loop().create_task(self._rounds())
 
     async def close(self) -> None:
         """Write the last notes and end the threads; nothing may be asked afterwards."""
-        if self._task is None or self._flusher is None or self._readers is None:
+        if self._task is None or self._flusher is None:
             return
-        tasks = [self._task, *self._verifying.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        self._task.cancel()
+        await asyncio.wait((self._task,))
+        await self._reading.stop()
         await self._disk.close(self._used)
         self._count_evictions()
         await self._flusher.close()
-        self._readers.shutdown(cancel_futures=True)
+        self._reading.close()
         # Whoever still reads has references of his own.
         self._open.clear()
         self._used.clear()
-        self._task = self._flusher = self._readers = None
+        self._task = self._flusher = None
 
     # How it is
 
@@ -283,47 +280,15 @@ class Cache:
         self._used[extent.version, extent.number] = int(now)
 
     async def verify(self, extent: Extent, n: int) -> bool:
-        """Check the sum of a slice that is stored but not held.
-
-        A wrong one is forgotten, and False given. Who asks for the same slice meanwhile waits for
-        the same answer.
-        """
-        key = extent.version, extent.number, n
-        checking = self._verifying.get(key)
-        if checking is None:
-            checking = asyncio.get_running_loop().create_task(self._verify(extent, n))
-            self._verifying[key] = checking
-            checking.add_done_callback(lambda _: self._verifying.pop(key))
-        # One who leaves does not end it for the others.
-        return await asyncio.shield(checking)
-
-    async def _verify(self, extent: Extent, n: int) -> bool:
-        if extent.holds(n):
-            return True
-        try:
-            right: bool = await self._read(extent.verify, n)
-        except OSError as error:
-            self._disk.trouble(error)
-            extent.forget(n)
-            right = False
-        if not right:
-            self._counters.add(Count.CACHE_SLICES_WRONG)
-            logger.warning("slice %d of %s is not what was stored: dropped", n, extent.path.name)
-            await self._try(lambda store: store.incomplete(extent.version))
-        return right
+        """Check the sum of a slice that is stored but not held; a wrong one is forgotten."""
+        return await self._reading.verify(extent, n)
 
     async def load(self, extent: Extent, offset: int, stop: int) -> None:
         """Bring bytes of an extent into memory; slices that cannot be read are forgotten."""
-        try:
-            await self._read(extent.load, offset, stop)
-        except OSError as error:
-            # Touching such a page would end the process.
-            for n in range(offset // self.slice_size, -(-stop // self.slice_size)):
-                extent.forget(n)
-            self._disk.trouble(error)
+        await self._reading.load(extent, offset, stop)
 
-    async def _read(self, work: Callable[..., Any], *arguments: int) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, work, *arguments)
+    async def _incomplete(self, version: int) -> None:
+        await self._try(lambda store: store.incomplete(version))
 
     # Housekeeping
 

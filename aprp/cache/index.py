@@ -4,15 +4,11 @@ Several processes use one index at once. Opening it reads nothing of the tables,
 touches few rows by an index, so that neither depends on how much is stored.
 """
 
-import contextlib
 import json
-import logging
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
-from aprp.cache import database
+from aprp.cache.connection import TOTALS, Connection, Undone
 from aprp.cache.entry import Entry
 from aprp.cache.rows import (
     COLUMNS,
@@ -28,21 +24,13 @@ from aprp.cache.rows import (
 
 __all__ = ["ENTRY_COST", "NO_EXTENT", "Change", "ExtentRow", "Index", "IndexFailure"]
 
-logger = logging.getLogger("aprp.cache")
-
 _PAGE = 256
 _LAST_CHARACTER = chr(0x10FFFF)
-_TOTALS = "SELECT objects, extents, bytes FROM totals"
 ORDERS = {
     "name": "name, id",
     "size": "length, name, id",
     "used": "(SELECT max(last_used) FROM extents WHERE version = named.id), name, id",
 }
-T = TypeVar("T")
-
-
-class _Undone(Exception):
-    """What was begun is not to be written after all."""
 
 
 class Index:
@@ -54,15 +42,19 @@ class Index:
 
     def __init__(self, path: Path, *, busy: float = 5.0) -> None:
         """Open `path`, or make it; busy: seconds to wait for other processes."""
-        self._link = path
-        self._busy = busy
-        try:
-            self._db, self._file, self.fresh = database.open_current(path, busy)
-        except (sqlite3.Error, OSError) as error:
-            raise IndexFailure(self._failure(error)) from error
+        self._db = Connection(path, busy)
 
-    fresh: bool
-    """Whether it began empty: files of extents that are there belong to nobody."""
+    @property
+    def fresh(self) -> bool:
+        """Whether it began empty: files of extents that are there belong to nobody.
+
+        False again where whoever has seen to these says so.
+        """
+        return self._db.fresh
+
+    @fresh.setter
+    def fresh(self, fresh: bool) -> None:
+        self._db.fresh = fresh
 
     def close(self) -> None:
         """End the connection."""
@@ -70,7 +62,7 @@ class Index:
 
     def replaced(self) -> bool:
         """Whether the file has been removed, or another process has begun a new one."""
-        return not database.same_file(self._link, self._file)
+        return self._db.replaced()
 
     # Objects
 
@@ -84,12 +76,12 @@ class Index:
 
     def ids_of(self, key: str) -> list[int]:
         """Ids of all entries under the key."""
-        rows = self._read("SELECT id FROM objects WHERE key = ?", (key,))
+        rows = self._db.read("SELECT id FROM objects WHERE key = ?", (key,))
         return [id for (id,) in rows]
 
     def ids_from(self, prefix: str, limit: int) -> list[int]:
         """Ids of some of the entries whose keys begin so."""
-        rows = self._read(
+        rows = self._db.read(
             f"SELECT id FROM objects WHERE key >= ? AND key < ? ORDER BY key LIMIT {int(limit)}",
             (prefix, prefix + _LAST_CHARACTER),
         )
@@ -122,15 +114,15 @@ class Index:
         """
 
         def work() -> list[tuple[int, int]]:
-            self._db.create_function("name_of", 2, name, deterministic=True)
-            self._db.create_function("wanted", 1, wanted, deterministic=True)
+            self._db.create_function("name_of", name, 2)
+            self._db.create_function("wanted", wanted, 1)
             return self._db.execute(
                 "WITH named AS MATERIALIZED"
                 " (SELECT id, length, name_of(key, target) AS name FROM objects)"
                 f" SELECT id, length FROM named WHERE wanted(name) ORDER BY {ORDERS[order]}"
             ).fetchall()
 
-        return self._run(work)
+        return self._db.run(work)
 
     def put(
         self,
@@ -149,7 +141,7 @@ class Index:
 
         def work(gone: Gone) -> None:
             if not allowed():
-                raise _Undone
+                raise Undone
             self._remove(replacing, gone)
             values = values_of(entry)
             marks = ", ".join("?" * len(values))
@@ -162,10 +154,7 @@ class Index:
                 (entry.id, NO_EXTENT, ENTRY_COST, round(used, 3)),
             )
 
-        try:
-            return self._write(work)
-        except _Undone:
-            return None
+        return self._db.attempt(work)
 
     def refresh(
         self,
@@ -175,27 +164,27 @@ class Index:
         response_time: float,
     ) -> None:
         """Write what a 304 (RFC 9111 section 4.3.4) changed."""
-        self._read(
+        self._db.read(
             "UPDATE objects SET fields = ?, request_time = ?, response_time = ? WHERE id = ?",
             (json.dumps(fields), request_time, response_time, id),
         )
 
     def completed(self, id: int, length: int) -> None:
         """Write that all bytes of an entry are stored, and how many they are."""
-        self._read("UPDATE objects SET complete = 1, length = ? WHERE id = ?", (length, id))
+        self._db.read("UPDATE objects SET complete = 1, length = ? WHERE id = ?", (length, id))
 
     def keys_of(self, ids: Iterable[int]) -> list[str]:
         """The keys of those entries with these ids that are there."""
         question = "SELECT key FROM objects WHERE id = ?"
-        return [key for id in ids for (key,) in self._read(question, (id,))]
+        return [key for id in ids for (key,) in self._db.read(question, (id,))]
 
     def wait_for_writers(self) -> None:
         """Return when who was writing is done: what it wrote is read from now on."""
-        self._write(lambda gone: None)
+        self._db.write(lambda gone: None)
 
     def remove(self, ids: Iterable[int]) -> Change:
         """Remove entries and the rows of their extents."""
-        return self._write(lambda gone: self._remove(ids, gone))
+        return self._db.write(lambda gone: self._remove(ids, gone))
 
     # Extents
 
@@ -211,7 +200,7 @@ class Index:
             for row in rows() if callable(rows) else rows:
                 known = "SELECT 1 FROM objects WHERE id = ?"
                 if not self._db.execute(known, (row.version,)).fetchone():
-                    raise _Undone
+                    raise Undone
                 self._db.execute(
                     "INSERT INTO extents VALUES (?, ?, ?, ?) ON CONFLICT (version, number)"
                     " DO UPDATE SET bytes = excluded.bytes, last_used = excluded.last_used",
@@ -221,10 +210,7 @@ class Index:
                     "DELETE FROM extents WHERE version = ? AND number = ?", (row.version, NO_EXTENT)
                 )
 
-        try:
-            return self._write(work)
-        except _Undone:
-            return None
+        return self._db.attempt(work)
 
     def hold(self, id: int, now: float) -> Change:
         """Let an entry stay if its extents go, because another is about to be noted."""
@@ -235,7 +221,7 @@ class Index:
                 (NO_EXTENT, ENTRY_COST, round(now, 3), id),
             )
 
-        return self._write(work)
+        return self._db.write(work)
 
     def used_extents(self, uses: Iterable[tuple[int, int, int]]) -> None:
         """Write when extents (version, number, last_used) were used; those gone stay gone."""
@@ -246,7 +232,7 @@ class Index:
                 "UPDATE extents SET last_used = ? WHERE version = ? AND number = ?", rows
             )
 
-        self._write(work)
+        self._db.write(work)
 
     def forget_extents(self, extents: Iterable[tuple[int, int]]) -> Change:
         """Remove rows of extents, and the entries of which these were the last.
@@ -269,11 +255,11 @@ class Index:
                 else:
                     self._remove((version,), gone)
 
-        return self._write(work)
+        return self._db.write(work)
 
     def incomplete(self, id: int) -> Change:
         """Write that bytes of an entry are missing again."""
-        return self._write(lambda gone: self._mark_incomplete(id, gone))
+        return self._db.write(lambda gone: self._mark_incomplete(id, gone))
 
     def extent(self, version: int, number: int) -> ExtentRow | None:
         """The row of one extent."""
@@ -311,7 +297,7 @@ class Index:
 
     def totals(self) -> tuple[int, int, int]:
         """Numbers of objects and of extents, and the bytes that all count for."""
-        ((objects, extents, bytes),) = self._read(_TOTALS)
+        ((objects, extents, bytes),) = self._db.read(TOTALS)
         return objects, extents, bytes
 
     # Statements
@@ -321,13 +307,10 @@ class Index:
             rows = self._db.execute(f"SELECT {COLUMNS} FROM objects {where}", values)
             return [entry_from(row) for row in rows]
 
-        return self._run(work)
+        return self._db.run(work)
 
     def _rows(self, statement: str, values: tuple[object, ...]) -> list[ExtentRow]:
-        return [ExtentRow(*row) for row in self._read(statement, values)]
-
-    def _read(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
-        return self._run(lambda: self._db.execute(statement, values).fetchall())
+        return [ExtentRow(*row) for row in self._db.read(statement, values)]
 
     def _remove(self, ids: Iterable[int], gone: Gone) -> None:
         for id in ids:
@@ -339,45 +322,3 @@ class Index:
     def _mark_incomplete(self, id: int, gone: Gone) -> None:
         keys = self._db.execute("UPDATE objects SET complete = 0 WHERE id = ? RETURNING key", (id,))
         gone.keys += [key for (key,) in keys]
-
-    def _write(self, work: Callable[[Gone], None]) -> Change:
-        """Do it whole or not at all."""
-
-        def transaction() -> Change:
-            gone = Gone()
-            # Immediate: a read that becomes a write later fails at once when another wrote between.
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                objects, _, bytes = self._db.execute(_TOTALS).fetchone()
-                work(gone)
-                objects_now, _, bytes_now = self._db.execute(_TOTALS).fetchone()
-                self._db.execute("COMMIT")
-            except BaseException:
-                # A damaged file may fail here too; what it failed with first tells more.
-                with contextlib.suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
-                raise
-            return Change(
-                bytes_now - bytes, objects_now - objects, tuple(gone.rows), tuple(gone.keys)
-            )
-
-        return self._run(transaction)
-
-    def _run(self, work: Callable[[], T]) -> T:
-        """Do it, once more in an empty database if this one proves damaged."""
-        try:
-            return work()
-        except sqlite3.Error as error:
-            if not database.is_damage(error):
-                raise IndexFailure(self._failure(error)) from error
-            logger.warning("%s is damaged (%s): a new index is begun", self._file, error)
-        self._db.close()
-        try:
-            self._db, self._file, self.fresh = database.make_new(self._link, self._file, self._busy)
-            return work()
-        except (sqlite3.Error, OSError) as error:
-            raise IndexFailure(self._failure(error)) from error
-
-    def _failure(self, error: Exception) -> str:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        return f"the index {self._link} cannot be used: {reason}"

@@ -54,6 +54,9 @@ class FormUpload:
     def __init__(self, boundary: bytes, length: int | None, begin: Begin) -> None:
         """`length` is that of the whole form in bytes, None where it is not known."""
         self._begin = begin
+        # What came before the first boundary (RFC 2046 section 5.1.1); None behind it.
+        self._preamble: bytes | None = b""
+        self._delimiter = b"--" + boundary
         self._upload: Upload | None = None
         self._in_file = False
         self._ended = False
@@ -82,15 +85,42 @@ class FormUpload:
 
     def put(self, view: memoryview) -> None:
         """Take the next bytes of the form."""
+        # The parser searches in bytes and takes nothing else.
+        data = bytes(view)
+        if self._preamble is not None:
+            data = self._behind_preamble(self._preamble + data)
         try:
-            # The parser searches in bytes and takes nothing else.
-            self._parser.write(bytes(view))
+            self._parser.write(data)
         except FormParserError as error:
             raise BadUpload(f"The form cannot be read: {error}.") from None
-        self._read += len(view)
+        self._read += len(data)
+
+    def _behind_preamble(self, data: bytes) -> bytes:
+        """Give what begins with the first boundary, nothing where that has not come yet.
+
+        It is at the beginning of a line. The parser takes a form only from there.
+        """
+        place = 0
+        if not data.startswith(self._delimiter):
+            place = data.find(b"\r\n" + self._delimiter)
+            if place < 0:
+                if len(data) > _MOST_OTHER:
+                    raise BadUpload(
+                        f"The form's first boundary is not in its first {_MOST_OTHER} bytes."
+                    )
+                self._preamble = data
+                return b""
+            place += len(b"\r\n")
+        self._preamble = None
+        self._read = place
+        return data[place:]
 
     def finish(self) -> Stored | Progress:
         """The form is complete: store its file."""
+        if self._preamble is not None:
+            raise BadUpload(
+                "The form cannot be read: the boundary of its Content-Type is not in it."
+            )
         if not self._ended:
             raise BadUpload("The form ends in the middle: its last boundary is missing.")
         if self._upload is None:

@@ -21,9 +21,8 @@ from aprp.files.errors import NoSuchFile
 from aprp.files.room import Room, Unfinished, system_errors
 from aprp.files.upload import Rules
 from aprp.semantics.conditions import UNCONDITIONAL, Conditions
-from aprp.semantics.filenames import BadName, clean_name
 from aprp.semantics.media_types import UNKNOWN, content_type
-from aprp.upstream.listing import entity_tag
+from aprp.upstream.listing import entity_tag, is_stored
 
 _log = logging.getLogger("aprp")
 
@@ -136,7 +135,7 @@ class Store:
     def list(self, offset: int, limit: int) -> Listing:
         """Give files by name, `limit` at most, without the first `offset`; raises Unusable."""
         with system_errors(), os.scandir(self.directory) as found:
-            entries = [entry for entry in found if _is_listed(entry)]
+            entries = [entry for entry in found if is_stored(entry)]
         entries.sort(key=lambda entry: entry.name)
         files = []
         for entry in entries[offset : offset + limit]:
@@ -199,14 +198,6 @@ class Store:
             if unfinished is None:
                 raise NoSuchFile(f"There is no unfinished upload of the name {name}.")
             self.room.drop(unfinished.place)
-
-
-def _is_listed(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a file that can be asked for by its name."""
-    try:
-        return clean_name(entry.name) == entry.name and entry.is_file(follow_symlinks=False)
-    except BadName:
-        return False
 
 
 def _missing(name: str) -> NoSuchFile:

@@ -15,13 +15,13 @@ from aprp.handlers.allowed import refused
 from aprp.handlers.bodies import read_small
 from aprp.handlers.errors import Problem
 from aprp.handlers.exchange import Exchange
+from aprp.handlers.reply import NO_STORE
 from aprp.live.warming import TooMany
 from aprp.semantics.hosts import address_of, split_authority
 from aprp.semantics.same_site import foreign_page, names_this_machine
 
 TOKEN_FIELD: Final = "X-CSRF-Token"
 
-_NO_STORE: Final = (("Cache-Control", "no-store"),)
 _MOST_BODY: Final = 64 << 10
 _MOST_IDS: Final = 1000
 _ID_BITS: Final = 63
@@ -32,7 +32,7 @@ def why_not(exchange: Exchange) -> str | None:
     app = exchange.app
     if refused(exchange, app.settings.ADMIN_ALLOW):
         return "Your address is not in ADMIN_ALLOW."
-    scheme, host = app.seen_as(exchange)
+    scheme, host = app.clients.seen_as(exchange)
     if page := foreign_page(exchange.headers.get, scheme, host):
         return f"The request was made by another page: {page}."
     if scheme != "https" and not _is_fixed(host):
@@ -129,4 +129,4 @@ def _numbers(ids: Iterable[str]) -> Iterable[int]:
 
 def _answer(exchange: Exchange, status: int, told: dict[str, int]) -> None:
     body = f"{json.dumps(told)}\n".encode()
-    exchange.respond(status, body, "application/json", _NO_STORE)
+    exchange.respond(status, body, "application/json", NO_STORE)

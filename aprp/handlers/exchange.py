@@ -16,9 +16,9 @@ from aprp.handlers.errors import PROBLEM_TYPE, Problem
 from aprp.handlers.naming import rename, tells
 from aprp.handlers.reply import Reply
 from aprp.handlers.telling import tell
+from aprp.semantics.easing import eased
 from aprp.semantics.headers import Fields
 from aprp.semantics.requests import origin_form
-from aprp.semantics.rewriting import eased
 from aprp.semantics.tracing import REQUEST_ID
 from aprp.sites.site import Site
 from aprp.stats.counters import Count
@@ -85,13 +85,13 @@ class Exchange(Reply, httputil.HTTPMessageDelegate):
         self.resource = origin_form(self.target)
         self.headers = headers
         self.request_id = self.app.ids.of(self.peer, headers.get(REQUEST_ID))
-        self.client = self.app.client_of(self.peer, headers.get)
+        self.client = self.app.clients.address(self.peer, headers.get)
         if (tracing := self.app.tracing) is not None and not self.app.is_own_page(self.target):
             self.span = tracing.request(
                 self.method,
                 self.resource,
                 self.version,
-                self.app.seen_as(self),
+                self.app.clients.seen_as(self),
                 headers.get,
                 client=self.client,
                 peer=self.peer,
@@ -196,7 +196,7 @@ class Exchange(Reply, httputil.HTTPMessageDelegate):
                 fields.replace(changed)
         if not settings.REWRITE_REDIRECTS or not tells(fields):
             return
-        names = site.names(*self.app.seen_as(self), self.origin)
+        names = site.names(*self.app.clients.seen_as(self), self.origin)
         if names is not None:
             rename(fields, names, self.asked)
 

@@ -75,7 +75,8 @@ def _told(exchange: Exchange) -> list[Pair]:
     """What the proxy says of itself and of the client."""
     app, headers = exchange.app, exchange.headers
     via = add_via(headers.get("Via"), exchange.version, app.settings.VIA_NAME)
-    return [("Via", via), (REQUEST_ID, exchange.request_id), *app.forwarded(exchange).items()]
+    who = app.clients.forwarded(exchange)
+    return [("Via", via), (REQUEST_ID, exchange.request_id), *who.items()]
 
 
 def _traced(exchange: Exchange, pairs: list[Pair]) -> list[Pair]:
@@ -105,7 +106,7 @@ def _renamed(exchange: Exchange, pairs: list[Pair]) -> list[Pair]:
         spoken |= {"origin": origin_origin, "referer": origin_referer}
     if not any(name.lower() in spoken for name, _ in pairs):
         return pairs
-    names = exchange.site.names(*app.seen_as(exchange))
+    names = exchange.site.names(*app.clients.seen_as(exchange))
     if names is None:
         return pairs
     return [

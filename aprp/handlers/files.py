@@ -18,6 +18,7 @@ from aprp.files.store import StoredFile
 from aprp.handlers.allowed import refused
 from aprp.handlers.errors import Problem
 from aprp.handlers.exchange import Exchange
+from aprp.handlers.reply import NO_STORE
 from aprp.semantics.conditions import Conditions
 from aprp.semantics.filenames import BadName, name_from_url, path_of, spellings
 from aprp.semantics.headers import BadTarget, safe_query, safe_target
@@ -31,7 +32,6 @@ _log = logging.getLogger("aprp")
 KINDS: Final = ("/upload", "/download", "/files")
 """The paths of the doors, behind FILES_PREFIX; each also with a name behind it."""
 
-NO_STORE: Final = (("Cache-Control", "no-store"),)
 _JSON: Final = "application/json"
 _LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
 _LIMIT: Final = 100
@@ -136,7 +136,7 @@ def admit(exchange: Exchange) -> None:
             "Files are taken from this machine alone as long as UPLOAD_TOKEN is not set.",
             private=f"the request comes from {', '.join(strangers)}",
         )
-    scheme, host = app.seen_as(exchange)
+    scheme, host = app.clients.seen_as(exchange)
     if not names_this_machine(host):
         raise Problem(
             403,

@@ -166,7 +166,8 @@ def _page_of(index: Index, exchange: Exchange) -> pages.Listing:
     settings = exchange.app.settings
     # The origin has answered: the path is one that may be asked for.
     path = safe_target(exchange.resource.partition("?")[0])
-    base = f"{settings.ADMIN_PREFIX}/play{path}" if settings.PLAYER else ""
+    prefix = settings.ADMIN_PREFIX
+    base = pages.relative(path, f"{prefix}/play{path}") if settings.PLAYER else ""
     entries = tuple(_entry(item, base) for item in index.items)
     playable = (
         entry
@@ -177,7 +178,7 @@ def _page_of(index: Index, exchange: Exchange) -> pages.Listing:
         unquote(path),
         entries,
         pages.Ways(settings.RANGE_PARAM, settings.RANGE_PATH),
-        f"{settings.ADMIN_PREFIX}/stats",
+        pages.relative(path, f"{prefix}/stats"),
         next(playable, None),
         sorts=index.sorts,
     )

@@ -9,7 +9,7 @@ from aprp.cache.entry import CannotStore
 from aprp.handlers.admin import told_to, unusable, why_not
 from aprp.handlers.errors import Problem
 from aprp.handlers.exchange import Exchange
-from aprp.handlers.reply import SERVER
+from aprp.handlers.reply import NO_STORE, SERVER
 from aprp.live.choosing import Query, Sort
 from aprp.live.feed import MOST_STREAMS, Stream
 from aprp.semantics.headers import BadTarget, Fields, safe_query, safe_target
@@ -21,7 +21,6 @@ MOST_SHOWN: Final = 200
 _LONGEST_SEARCH: Final = 500
 _LARGEST: Final = 10**9
 _JSON: Final = "application/json"
-_NO_STORE: Final = (("Cache-Control", "no-store"),)
 _RETRY: Final = b"retry: 2000\n\n"
 
 
@@ -57,7 +56,7 @@ def _begin(exchange: Exchange) -> None:
             ("Server", SERVER),
             ("Date", formatdate(usegmt=True)),
             ("Content-Type", "text/event-stream; charset=utf-8"),
-            *_NO_STORE,
+            *NO_STORE,
             ("X-Content-Type-Options", "nosniff"),
             # An nginx in front would hold them back.
             ("X-Accel-Buffering", "no"),
@@ -95,7 +94,7 @@ async def objects(exchange: Exchange) -> None:
         "objects": [shown.to_json(busy, full=full) for shown in page.shown] if page else [],
         "admin": admin,
     }
-    exchange.respond(200, _dump(told), _JSON, _NO_STORE)
+    exchange.respond(200, _dump(told), _JSON, NO_STORE)
 
 
 async def one_object(exchange: Exchange) -> None:
@@ -110,7 +109,7 @@ async def one_object(exchange: Exchange) -> None:
     if found is None:
         raise Problem(404, f"Nothing is stored under {word}.")
     told = found.to_json(live.busy(), full=why_not(exchange) is None)
-    exchange.respond(200, _dump(told), _JSON, _NO_STORE)
+    exchange.respond(200, _dump(told), _JSON, NO_STORE)
 
 
 def _key(exchange: Exchange, word: str) -> str | None:

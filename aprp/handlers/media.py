@@ -149,7 +149,7 @@ def _one_range(statements: list[Statement], most: int) -> RangeSet | None:
         ranges = reconcile(*statements)
     except RangesDisagree as error:
         stated = {statement.source: statement.text for statement in error.statements}
-        raise Problem(416, f"The ranges asked for disagree: {error}", ranges=stated) from None
+        raise Problem(416, str(error), ranges=stated) from None
     return None if ranges is None else limit(ranges, most)
 
 

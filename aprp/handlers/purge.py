@@ -6,16 +6,14 @@ meaning. `PURGE /film.mp4` is one object, whole whatever range is said, in all i
 """
 
 import json
-from typing import Final
 
 from aprp.cache.entry import CannotStore
 from aprp.handlers import media
 from aprp.handlers.allowed import refused
 from aprp.handlers.errors import Problem
 from aprp.handlers.exchange import Exchange
+from aprp.handlers.reply import NO_STORE
 from aprp.media.source import Source
-
-_NO_STORE: Final = (("Cache-Control", "no-store"),)
 
 
 async def serve(exchange: Exchange) -> None:
@@ -49,7 +47,7 @@ async def serve(exchange: Exchange) -> None:
     if not purged:
         raise Problem(404, f"Nothing is stored under {target}.")
     body = json.dumps({"purged": purged}) + "\n"
-    exchange.respond(200, body.encode(), "application/json", _NO_STORE)
+    exchange.respond(200, body.encode(), "application/json", NO_STORE)
 
 
 def _below(exchange: Exchange) -> list[tuple[Source, str]]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from aprp.upstream.head import ResponseHead
 
 SERVER: Final = f"aprp/{__version__}"
+# The field of answers that hold for this moment alone.
+NO_STORE: Final = (("Cache-Control", "no-store"),)
 # Interim responses have no id; an origin's is not the client's.
 _NOT_INTERIM: Final = frozenset({REQUEST_ID.lower()})
 # Of a request whose head has not come; never changed.

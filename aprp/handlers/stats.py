@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 
 from aprp.handlers.errors import Problem
 from aprp.handlers.exchange import Exchange
+from aprp.handlers.reply import NO_STORE
 from aprp.semantics.accept import quality
 from aprp.stats.cache import Figures
 from aprp.stats.html import to_page
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from aprp.application import Application
 
 _JSON = "application/json"
-_NO_STORE = (("Cache-Control", "no-store"),)
-_NEGOTIATED = (*_NO_STORE, ("Vary", "Accept"))
+_NEGOTIATED = (*NO_STORE, ("Vary", "Accept"))
 
 
 async def stats(exchange: Exchange) -> None:
@@ -43,7 +43,7 @@ async def stats(exchange: Exchange) -> None:
 
 async def stats_json(exchange: Exchange) -> None:
     """Answer /stats.json: what /stats gives as JSON; docs/stats.schema.json describes it."""
-    exchange.respond(200, _dump(report_of(exchange.app).to_json()), _JSON, _NO_STORE)
+    exchange.respond(200, _dump(report_of(exchange.app).to_json()), _JSON, NO_STORE)
 
 
 async def metrics(exchange: Exchange) -> None:
@@ -60,14 +60,14 @@ async def short_status(exchange: Exchange) -> None:
     """Answer /status: requests so far and seconds since the start, and the sum over machines."""
     app = exchange.app
     told = status(app.counters, time.monotonic(), _sum(app))
-    exchange.respond(200, _dump(told), _JSON, _NO_STORE)
+    exchange.respond(200, _dump(told), _JSON, NO_STORE)
 
 
 async def healthz(exchange: Exchange) -> None:
     """Answer /healthz: 200 while requests are welcome, 503 while the proxy is stopping."""
     if exchange.app.draining:
         raise Problem(503, "The proxy is stopping.", fields={"Retry-After": "5"})
-    exchange.respond(200, b'{"status": "ok"}\n', _JSON, _NO_STORE)
+    exchange.respond(200, b'{"status": "ok"}\n', _JSON, NO_STORE)
 
 
 def _figures(app: "Application") -> Figures | None:

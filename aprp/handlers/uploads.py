@@ -15,6 +15,7 @@ from aprp.handlers import files
 from aprp.handlers.errors import Problem
 from aprp.handlers.exchange import Exchange
 from aprp.handlers.exchange import too_large as body_too_large
+from aprp.handlers.reply import NO_STORE
 from aprp.semantics.conditions import Conditions
 from aprp.semantics.ranges import ContentRange
 from aprp.stats.counters import Count
@@ -101,7 +102,7 @@ async def head(exchange: Exchange, segment: str) -> None:
         "Upload-Length": str(total),
         "Upload-Complete": whole,
     }
-    exchange.respond(204, b"", "", (*files.NO_STORE, *fields.items()))
+    exchange.respond(204, b"", "", (*NO_STORE, *fields.items()))
 
 
 async def give_up(exchange: Exchange, segment: str) -> None:
@@ -110,7 +111,7 @@ async def give_up(exchange: Exchange, segment: str) -> None:
     store = exchange.app.files
     assert store is not None
     await store.run(store.give_up, files.name_in(exchange, segment))
-    exchange.respond(204, b"", "", files.NO_STORE)
+    exchange.respond(204, b"", "", NO_STORE)
 
 
 async def _take(exchange: Exchange, taker: Taker) -> None:

@@ -12,7 +12,8 @@ from aprp.media.admission import NO_LENGTH
 from aprp.media.context import Context
 from aprp.media.delivery import Delivery
 from aprp.media.errors import OnlyIfCached
-from aprp.media.opening import ABORTED, PURGED, Admitted, Confirmed, Failed, Opening, Passed
+from aprp.media.opening import Opening
+from aprp.media.outcomes import ABORTED, PURGED, Admitted, Confirmed, Failed, Passed
 from aprp.media.records import Records
 from aprp.media.request import Request
 from aprp.media.shelf import Found, Shelf

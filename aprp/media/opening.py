@@ -6,7 +6,7 @@ stored it becomes a version with a fill; where not, it goes to the client that a
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,7 @@ from aprp.media.delivery import Delivery
 from aprp.media.errors import OriginBroke
 from aprp.media.fill import Fill
 from aprp.media.keeping import Keeping
+from aprp.media.outcomes import ABORTED, PURGED, Admitted, Confirmed, Failed, Outcome, Passed
 from aprp.media.plan import opening_range
 from aprp.media.request import Request
 from aprp.media.version import Version
@@ -38,50 +39,6 @@ if TYPE_CHECKING:
 # Answers that say that the origin cannot answer now (RFC 5861 section 4).
 _ERRORS: Final = frozenset({500, 502, 503, 504})
 _BODILESS: Final = frozenset({204, 304})
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """The answer is stored as it comes, as this version.
-
-    `head` is that of the answer, as of the whole, with what only the client that asked may see.
-    """
-
-    version: Version
-    head: ResponseHead
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """What is stored is still valid (304)."""
-
-    version: Version
-
-
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """The answer is not stored and goes to the client that asked; `why` is a short token.
-
-    `again`: it was of another range than the client's, who has to be answered by one of its own.
-    """
-
-    why: str
-    again: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """No usable answer; what is stored may do in its place. `error` None: an error status."""
-
-    error: Exception | None
-
-
-# Why an answer that nobody waits for any more is not stored.
-ABORTED: Final = "aborted"
-# Why an answer is not stored that was asked for before a purge.
-PURGED: Final = "purged"
-
-Outcome = Admitted | Confirmed | Passed | Failed
 
 
 class Opening:

@@ -19,7 +19,7 @@ class Entry:
     """A line of the page. `href` is relative to it; `play`, where there is one, is a player's.
 
     `size` and `modified` are texts for people, "" where nothing is known; `title` says more about
-    the size.
+    the size. `stored`: it is a file of the store, and can be deleted there.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Entry:
     size: str = ""
     title: str = ""
     modified: str = ""
+    stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,9 @@ class Listing:
 
     `path` is the directory as people read it, from `/` to `/`. `sample` is an entry to show ways to
     ask for a range with, `featured` one to play on the page. `sorts` has a reference for columns
-    (name, modified, size) that the page can be sorted by. `notice` stands below the entries,
-    `empty` has the lines of a hint that stands in their place. `stats` is the address of the
+    (name, modified, size) that the page can be sorted by. `notice` stands below the entries, and
+    behind it `turns`, texts and references of other pages of the list. `empty` has the lines of a
+    hint that stands in their place. `stats` is the address of the
     statistics, "" where they are not linked. With `uploads` there is a form for files to put in.
     """
 
@@ -69,6 +71,7 @@ class Listing:
     featured: Entry | None = None
     sorts: tuple[tuple[str, str], ...] = ()
     notice: str = ""
+    turns: tuple[tuple[str, str], ...] = ()
     empty: tuple[str, ...] = ("There is nothing here.",)
     uploads: Uploads | None = None
 
@@ -89,6 +92,14 @@ def render(listing: Listing) -> Page:
     """Make the page."""
     body: bytes = _template().generate(listing=listing)
     return load("listing").with_parts({"title": _title(listing), "body": body.decode()})
+
+
+def relative(path: str, address: str) -> str:
+    """Give an address of this host as a reference from a page at `path`, raw and absolute as well.
+
+    So it leads to the same place where a server in front has all under a path of its own.
+    """
+    return "../" * (path.count("/") - 1) + address.removeprefix("/")
 
 
 def size_text(size: int) -> str:

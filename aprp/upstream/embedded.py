@@ -18,7 +18,15 @@ from tornado.web import Application, HTTPError, RequestHandler, StaticFileHandle
 from aprp.pages import listing as pages
 from aprp.semantics.filenames import disposition, spellings
 from aprp.semantics.media_types import content_type, is_active
-from aprp.upstream.listing import Listing, MediaFile, entity_tag, is_hidden, list_media
+from aprp.upstream.listing import (
+    MAX_SCANNED,
+    PAGE,
+    ListedFile,
+    Listing,
+    entity_tag,
+    is_hidden,
+    list_files,
+)
 
 # How much of a file is read at once, in bytes.
 _PIECE = 64 * 1024
@@ -73,16 +81,13 @@ class MediaFileHandler(StaticFileHandler):
     If-Range. Files are read on the loop, which suits a machine's own disk and few viewers.
     """
 
+    _file: BinaryIO | None = None
+
     @classmethod
     def get_absolute_path(cls, root: str, path: str) -> str:
         """Return where `path` lies on the disk. Raises 404 for hidden files, 403 outside `root`."""
         _check_served(path)
         return super().get_absolute_path(root, path)
-
-    def initialize(self, path: str, default_filename: str | None = None) -> None:  # type: ignore
-        """See StaticFileHandler."""
-        super().initialize(path, default_filename)
-        self._file: BinaryIO | None = None
 
     def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
         """See StaticFileHandler: the file that is answered with is opened here, once.
@@ -93,7 +98,7 @@ class MediaFileHandler(StaticFileHandler):
         path = super().validate_absolute_path(root, absolute_path)
         if path is not None:
             try:
-                self._file = open(path, "rb")  # noqa: PTH123, SIM115 - closed in on_finish
+                self._file = Path(path).open("rb")  # noqa: SIM115 - closed in on_finish
             except FileNotFoundError:
                 raise HTTPError(404) from None
             self._about = os.fstat(self._file.fileno())
@@ -160,7 +165,7 @@ class MediaFileHandler(StaticFileHandler):
 
 
 class IndexHandler(RequestHandler):
-    """The page of a directory: a player, and the media files below."""
+    """The page of a directory: a player, and the files below, a page at a time (`?page=`)."""
 
     def initialize(
         self,
@@ -187,7 +192,8 @@ class IndexHandler(RequestHandler):
             raise HTTPError(404)
         directory = Path(StaticFileHandler.get_absolute_path(str(self.root), path))
         try:
-            listing = await asyncio.to_thread(list_media, self.root, directory)
+            number = page_number(self.get_query_arguments("page"))
+            listing = await asyncio.to_thread(list_files, self.root, directory, number)
         except PermissionError as error:
             raise HTTPError(403, "%s", error) from error
         except OSError as error:
@@ -199,22 +205,21 @@ class IndexHandler(RequestHandler):
         self.finish(page.html)
 
     def _page_of(self, listing: Listing, path: str, directory: Path) -> pages.Listing:
-        base = f"{self.play_url}{quote(f'/{path}/' if path else '/')}" if self.play_url else ""
-        entries = {file: _entry(file, base) for file in listing.files}
-        featured = listing.featured
-        sample = featured or next(iter(listing.files), None)
+        place = quote(f"/{path}/" if path else "/")
+        base = pages.relative(place, f"{self.play_url}{place}") if self.play_url else ""
+        sample = listing.featured or next((file for file in listing.files if file.media), None)
+        sample = sample or next(iter(listing.files), None)
         return pages.Listing(
             f"/{path}/" if path else "/",
-            tuple(entries.values()),
+            tuple(_entry(file, base) for file in listing.files),
             self.ways,
-            self.stats_url,
-            None if sample is None else entries[sample],
-            None if featured is None else entries[featured],
-            notice=""
-            if listing.complete
-            else f"There are more: the page lists the first {len(entries)}. All are served.",
+            pages.relative(place, self.stats_url) if self.stats_url else "",
+            _entry(sample, base) if sample else None,
+            _entry(listing.featured, base) if listing.featured else None,
+            notice=_notice(listing),
+            turns=_turns(listing),
             empty=(
-                "There are no media here yet.",
+                "There are no files here yet.",
                 f"Put files into {directory} (mp4, webm, mkv, mp3, HLS, DASH, ...) and reload this "
                 "page, or start the proxy with another directory: --media-dir /path/to/files.",
                 "To proxy a server instead: --upstream http://localhost:9000.",
@@ -228,11 +233,38 @@ class IndexHandler(RequestHandler):
         await self.get(path)
 
 
-def _entry(file: MediaFile, base: str) -> pages.Entry:
+def page_number(values: list[str]) -> int:
+    """Give the page that the values of a parameter name, the first one where they name none."""
+    text = values[-1] if values else ""
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
+    return max(1, number)
+
+
+def _notice(listing: Listing) -> str:
+    first, last = listing.skipped + 1, min(listing.skipped + PAGE, listing.total)
+    if not listing.complete:
+        return (
+            f"Files {first} to {last} of more than {listing.total}: the list ends after "
+            f"{MAX_SCANNED} entries of directories. All files are served."
+        )
+    return f"Files {first} to {last} of {listing.total}." if listing.total > PAGE else ""
+
+
+def _turns(listing: Listing) -> tuple[tuple[str, str], ...]:
+    """The references to the page before and the one behind."""
+    number = listing.skipped // PAGE + 1
+    before = ("Previous files", f"?page={number - 1}") if number > 1 else None
+    more = listing.skipped + PAGE < listing.total
+    behind = ("Next files", f"?page={number + 1}") if more else None
+    return tuple(turn for turn in (before, behind) if turn is not None)
+
+
+def _entry(file: ListedFile, base: str) -> pages.Entry:
     return pages.Entry(
         file.name,
         file.url,
-        play=f"{base}{file.url}" if base else "",
+        play=f"{base}{file.url}" if base and file.media else "",
         size=pages.size_text(file.size),
         title=f"{file.size} bytes, {file.type}",
+        stored=file.stored,
     )

@@ -1,4 +1,4 @@
-"""What the embedded origin's index page shows: the media files below a directory, with types."""
+"""What the embedded origin's index page shows: the files below a directory, page by page."""
 
 import logging
 import os
@@ -7,15 +7,16 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
-from aprp.semantics.media_types import content_type
+from aprp.semantics.filenames import BadName, clean_name
+from aprp.semantics.media_types import UNKNOWN, content_type
 
 log = logging.getLogger(__name__)
 
-MAX_FILES = 500
-"""Files that one page lists."""
+PAGE = 500
+"""Files on one page of the list."""
 
 MAX_SCANNED = 20_000
-"""Directory entries looked at for one page; bounds the work where few of many files are media."""
+"""Directory entries looked at for one page; bounds its time where a directory has more."""
 
 _OTHER_MEDIA = frozenset({"application/vnd.apple.mpegurl", "application/dash+xml"})
 """Media whose type starts with neither audio/ nor video/: playlists and manifests."""
@@ -55,13 +56,28 @@ def is_hidden(path: str) -> bool:
     return any(segment.startswith(".") for segment in path.split("/"))
 
 
+def is_stored(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry of the file store's directory is a file of the store.
+
+    That is a regular file by whose name it can be asked for, and no link.
+    """
+    try:
+        return clean_name(entry.name) == entry.name and entry.is_file(follow_symlinks=False)
+    except BadName:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
-class MediaFile:
-    """A file on the index page: its path below the listed directory, its size in bytes."""
+class ListedFile:
+    """A file on the index page: its path below the listed directory, its size in bytes.
+
+    `stored`: it is a file of the file store, where the listed directory is that of the store.
+    """
 
     name: str
     size: int
     type: str
+    stored: bool
 
     @property
     def url(self) -> str:
@@ -69,29 +85,31 @@ class MediaFile:
         return quote(self.name, safe="/")
 
     @property
-    def playable(self) -> bool:
-        """Whether a browser's own player can be expected to take it."""
-        return self.type in _PLAYABLE
+    def media(self) -> bool:
+        """Whether players are for it."""
+        return is_media(self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The media files below a directory; `complete` is False where a bound cut the list."""
+    """A page of the files below a directory.
 
-    files: tuple[MediaFile, ...]
+    `files` come behind the first `skipped` of `total`; `complete` is False where there are more
+    than were looked at. `featured` is what a player starts with: the sample clip, else the first
+    playable file, wherever it is in the list; only the first page has one.
+    """
+
+    files: tuple[ListedFile, ...]
+    featured: ListedFile | None
+    skipped: int
+    total: int
     complete: bool
 
-    @property
-    def featured(self) -> MediaFile | None:
-        """What the page's player starts with: the sample clip, else the first playable file."""
-        playable = [file for file in self.files if file.playable]
-        samples = [file for file in playable if file.name == "sample.mp4"]
-        return next(iter(samples or playable), None)
 
+def list_files(root: Path, directory: Path, page: int = 1, size: int = PAGE) -> Listing:
+    """List a page of the files below `directory`, which lies in `root`.
 
-def list_media(root: Path, directory: Path, max_files: int = MAX_FILES) -> Listing:
-    """List the media files below `directory`, which lies in `root`.
-
+    `page` counts from 1, and beyond the last one it is the last; `size` is how many files one has.
     A directory's files come before those of its subdirectories, each sorted by name without case.
     Hidden entries, links that leave `root` and names that are not UTF-8 are left out: the origin
     does not serve them. Blocks on the disk: call it in a thread.
@@ -102,10 +120,10 @@ def list_media(root: Path, directory: Path, max_files: int = MAX_FILES) -> Listi
     root = root.resolve()
     if not _stays_in(root, directory):
         raise PermissionError(f"{directory} leads out of {root}")
-    files: list[MediaFile] = []
+    found: list[tuple[str, os.DirEntry[str]]] = []
     scanned = 0
     pending = [(directory, "")]
-    while pending and len(files) <= max_files and scanned <= MAX_SCANNED:
+    while pending and scanned <= MAX_SCANNED:
         here, prefix = pending.pop()
         try:
             entries = _entries(here)
@@ -115,15 +133,18 @@ def list_media(root: Path, directory: Path, max_files: int = MAX_FILES) -> Listi
             log.warning("the index page leaves out a directory: %s", error)
             continue
         scanned += len(entries)
-        found = (_media_file(root, entry, prefix) for entry in entries)
-        files += [file for file in found if file is not None]
+        found += [(prefix + entry.name, entry) for entry in entries if _is_served(root, entry)]
         pending += [
             (Path(entry.path), f"{prefix}{entry.name}/")
             for entry in reversed(entries)
             if entry.is_dir(follow_symlinks=False)
         ]
-    complete = not pending and len(files) <= max_files and scanned <= MAX_SCANNED
-    return Listing(tuple(files[:max_files]), complete)
+    complete = not pending and scanned <= MAX_SCANNED
+    last = max(0, len(found) - 1) // size
+    skipped = min(page - 1, last) * size
+    shown = (_listed(name, entry) for name, entry in found[skipped : skipped + size])
+    files = tuple(file for file in shown if file is not None)
+    return Listing(files, None if skipped else _featured(found), skipped, len(found), complete)
 
 
 def _entries(directory: Path) -> list[os.DirEntry[str]]:
@@ -133,16 +154,28 @@ def _entries(directory: Path) -> list[os.DirEntry[str]]:
         return sorted(islice(served, MAX_SCANNED + 1), key=lambda entry: entry.name.casefold())
 
 
-def _media_file(root: Path, entry: os.DirEntry[str], prefix: str) -> MediaFile | None:
-    type_ = content_type(entry.name)
-    if type_ is None or not is_media(entry.name):
-        return None
+def _is_served(root: Path, entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file. Of links it is found out where they lead, which takes a while."""
     try:
-        if not entry.is_file() or not _stays_in(root, Path(entry.path)):
-            return None
-        return MediaFile(prefix + entry.name, entry.stat().st_size, type_)
-    except FileNotFoundError:  # removed since the directory was read
+        return entry.is_file() and (not entry.is_symlink() or _stays_in(root, Path(entry.path)))
+    except OSError:  # removed since the directory was read, or a link to itself
+        return False
+
+
+def _featured(found: list[tuple[str, os.DirEntry[str]]]) -> ListedFile | None:
+    samples = (pair for pair in found if pair[0] == "sample.mp4")
+    playable = (pair for pair in found if content_type(pair[1].name) in _PLAYABLE)
+    chosen = next(samples, None) or next(playable, None)
+    return _listed(*chosen) if chosen else None
+
+
+def _listed(name: str, entry: os.DirEntry[str]) -> ListedFile | None:
+    try:
+        size = entry.stat().st_size
+    except OSError:  # removed since the directory was read
         return None
+    type_ = content_type(entry.name) or UNKNOWN
+    return ListedFile(name, size, type_, name == entry.name and is_stored(entry))
 
 
 def _stays_in(root: Path, path: Path) -> bool:

@@ -363,8 +363,47 @@ def test_a_lost_connection_is_told_and_comes_back(
         expect(page.locator("#workers tbody")).to_contain_text(f"pid {second.pid}")
 
 
+def test_a_browser_whose_clock_is_wrong(source: FaultOrigin, proxy: Proxy, page: Page) -> None:
+    stored(source, proxy, "clock.bin", 2000)
+    page.add_init_script("const now = Date.now; Date.now = () => now() + 7_200_000;")
+    open_page(page, proxy)
+    search(page, "clock.bin", 1)
+    used = page.locator("#objects tbody").get_by_role("cell", name=re.compile(r"^(now|\d+ s ago)$"))
+    expect(used).to_have_count(1)
+
+
+def test_no_room_for_one_more_who_looks(proxy: Proxy, watch: Watch) -> None:
+    watch.expect("503")
+    full = threading.Event()
+    full.set()
+
+    def answer(route: Route) -> None:
+        if full.is_set():
+            route.fulfill(status=503)
+        else:
+            route.continue_()
+
+    page = watch.page
+    page.route("**/stats/events", answer)
+    page.goto(f"{proxy.url}{PREFIX}/stats")
+    notice = page.get_by_role("alert")
+    expect(notice).to_contain_text("too many pages may be open")
+    expect(page.locator("#state")).to_have_text("not connected")
+    full.clear()
+    expect(page.locator("#state")).to_have_text("live")
+    expect(notice).to_be_hidden()
+
+
 def test_pictures(source: FaultOrigin, proxy: Proxy, page: Page) -> None:
     """Screens for people to look at: with viewers at several places of several files."""
+    clients: list[Connection] = []
+    seen = threading.Event()
+
+    def watch_on() -> None:
+        while not seen.wait(0.05):
+            for number, client in enumerate(clients):
+                client.read((number % 3 + 1) * 8192)
+
     with ExitStack() as stack:
         for size, places in ((48, (0, 9, 30)), (24, (2, 11)), (12, (6,))):
             file = source.add(size * MIB + 12345, "film.mp4")
@@ -374,9 +413,18 @@ def test_pictures(source: FaultOrigin, proxy: Proxy, page: Page) -> None:
                 client.ask(file.path, f"Range: bytes={place * MIB}-")
                 assert client.read_head().status == 206
                 client.read(MIB // 4)
+                clients.append(client)
+        viewers = threading.Thread(target=watch_on)
+        viewers.start()
+        stack.callback(viewers.join)
+        stack.callback(seen.set)
         open_page(page, proxy)
         expect(page.locator("#transfers tbody tr")).to_have_count(6)
         expect(page.locator("#objects tbody tr").first).to_be_visible()
         # The charts have their first lines with the third event.
+        times = page.locator("#transfers tbody td[data-label=time]")
+        expect(times.first).to_have_text(re.compile(r"^[3-9] s$"))
         expect(page.locator("#throughput")).to_contain_text(re.compile(r"to clients \d"))
+        rates = page.locator("#transfers tbody td[data-label=rate]")
+        expect(rates).to_have_text([re.compile(r"^[1-9][\d.]* [kM]B/s")] * 6)
         take_screens(page, "dashboard")

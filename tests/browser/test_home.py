@@ -51,7 +51,10 @@ def test_the_page_of_a_fresh_clone(proxy: Proxy, page: Page) -> None:
     page.wait_for_function(PLAYS)
     assert page.get_attribute("video", "src") == "sample.mp4"
     rows = page.locator("tbody tr")
-    expect(rows).to_have_count(4)
+    expect(rows).to_have_count(5)
+    # What no player is for leads to itself.
+    notes = page.get_by_role("link", name="<b>notes.txt", exact=True)
+    expect(notes).to_have_attribute("href", "%3Cb%3Enotes.txt")
     take_screens(page, "home")
     page.get_by_role("link", name="été 1?.mp4", exact=True).click()
     page.wait_for_function(PLAYS)

@@ -103,6 +103,46 @@ def test_dropping_and_deleting(desk: StoreProxy, form: Page) -> None:
     assert "größe 1.txt" not in desk.names()
 
 
+def test_files_of_all_kinds_stay_on_the_page(desk: StoreProxy, form: Page) -> None:
+    form.evaluate(DROP, [["notes.txt", "Some notes."], ["paper.pdf", "%PDF-1.7"]])
+    expect(form.locator(".uploads .good")).to_have_count(2)
+    (desk.root / "series").mkdir()
+    (desk.root / "series" / "one.txt").write_text("In a directory, and not in the store.")
+    form.reload()
+    rows = form.locator("section[aria-labelledby=files]")
+    expect(rows.get_by_role("link", name="notes.txt")).to_have_attribute("href", "notes.txt")
+    expect(rows.get_by_role("link", name="series/one.txt")).to_be_visible()
+    expect(rows.get_by_role("button", name="Delete series/one.txt")).to_have_count(0)
+    take_screens(form, "files")
+    form.on("dialog", lambda dialog: dialog.accept())
+    rows.get_by_role("button", name="Delete notes.txt").click()
+    expect(form.locator("#upload .notice")).to_have_text("notes.txt is deleted.")
+    expect(rows.get_by_role("link", name="notes.txt")).to_have_count(0)
+    rows.get_by_role("link", name="sample.mp4", exact=True).click()
+    assert form.url == f"{desk.url}/play/sample.mp4"
+
+
+def test_many_files(desk: StoreProxy, form: Page) -> None:
+    for number in range(600):
+        (desk.root / f"many-{number:03}.txt").write_text("x")
+    form.reload()
+    rows = form.locator("section[aria-labelledby=files]")
+    expect(rows.locator("tbody tr")).to_have_count(500)
+    form.get_by_role("link", name="Next files").click()
+    last = rows.get_by_role("link", name="many-599.txt")
+    expect(last).to_be_visible()
+    take_screens(form, "files-next")
+    form.on("dialog", lambda dialog: dialog.accept())
+    rows.get_by_role("button", name="Delete many-599.txt").click()
+    expect(last).to_have_count(0)
+    # The page is the one it was.
+    expect(rows.get_by_role("link", name="many-598.txt")).to_be_visible()
+    form.get_by_role("link", name="Previous files").click()
+    expect(rows.get_by_role("link", name="many-000.txt")).to_be_visible()
+    for number in range(599):
+        (desk.root / f"many-{number:03}.txt").unlink()
+
+
 def test_cancel(desk: StoreProxy, form: Page, tmp_path: Path) -> None:
     for name in ("slow.bin", "never.bin"):
         (tmp_path / name).write_bytes(bytes(8 * MIB))

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -123,8 +124,8 @@ class _Purging(threading.Thread):
             self.announced.set()
             wait()
 
-        store.index.wait_for_writers = announce  # type: ignore[method-assign]
-        self.removed = self._work(store)
+        with mock.patch.object(store.index, "wait_for_writers", announce):
+            self.removed = self._work(store)
         store.close()
         state.close()
 

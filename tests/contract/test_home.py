@@ -15,7 +15,7 @@ LISTING = (Path(__file__).parents[1] / "semantics" / "listings" / "nginx.html").
 JSON = (Path(__file__).parents[1] / "semantics" / "listings" / "nginx.json").read_bytes()
 SITE = b"<!doctype html><title>Our films</title><h1>Our films</h1><a href='film.mp4'>One</a>"
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
-FILM = b'href="/play/films/a%20b%20%C3%A9%3F.mp4"'
+FILM = b'href="../play/films/a%20b%20%C3%A9%3F.mp4"'
 
 
 class HomeTest(ContractCase):
@@ -158,7 +158,7 @@ class NoPlayerTest(ContractCase):
         self.origin.answer = 200, [("Content-Type", "text/html"), length], LISTING
         body = self.ask("/films/", BROWSER).body
         self.assertIn(b'href="a%20b%20%C3%A9%3F.mp4"', body)
-        self.assertIn(b'href="/own/stats"', body)
+        self.assertIn(b'href="../own/stats"', body)
         self.assertNotIn(b"/play/", body)
 
 

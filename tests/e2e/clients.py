@@ -197,6 +197,21 @@ def fetch(url: str, target: str, method: str = "GET", **fields: str) -> Reply:
         return reply
 
 
+def request(
+    port: int, method: str, target: str, body: bytes | None = None, *lines: str, host: str = ""
+) -> Reply:
+    """Ask on a connection of its own, by the address where no host is given.
+
+    A body has its length told, unless `lines` say how it ends.
+    """
+    told = [f"{method} {target} HTTP/1.1", f"Host: {host or f'127.0.0.1:{port}'}", *lines]
+    if body is not None and not any(line.startswith("Transfer-Encoding:") for line in lines):
+        told.append(f"Content-Length: {len(body)}")
+    with Connection(port) as connection:
+        connection.send("\r\n".join((*told, "", "")).encode() + (body or b""))
+        return connection.read_reply(method)
+
+
 def send_raw(port: int, data: bytes) -> list[Reply]:
     """Send bytes and give the replies up to the end of the connection, which has to come."""
     replies = []

@@ -1,12 +1,12 @@
 """A client of the dashboard: reads its events, asks its pages, as the page itself does."""
 
-import http.client
 import json
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 
+from tests.e2e import clients
 from tests.e2e.clients import Connection, Reply
 from tests.e2e.servers import Proxy
 
@@ -68,15 +68,9 @@ def request(
     proxy: Proxy, method: str, target: str, body: bytes | None = None, **fields: str
 ) -> Reply:
     """Ask as a browser does that was led to the proxy's address."""
-    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=20)
-    try:
-        names = {name.replace("_", "-"): value for name, value in fields.items()}
-        connection.request(method, target, body, names)
-        answer = connection.getresponse()
-        pairs = tuple(answer.getheaders())
-        return Reply("HTTP/1.1", answer.status, answer.reason, pairs, answer.read())
-    finally:
-        connection.close()
+    host = fields.pop("Host", "")
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
+    return clients.request(proxy.port, method, target, body, *lines, host=host)
 
 
 def objects(proxy: Proxy, **query: object) -> dict[str, Any]:

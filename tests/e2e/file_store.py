@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.clients import Connection, Reply
+from tests.e2e.clients import Connection, Reply, request
 from tests.e2e.programs import environment, require, run
 from tests.e2e.servers import Proxy
 
@@ -31,14 +31,9 @@ class StoreProxy(Proxy):
         self, method: str, target: str, body: bytes | None = None, *lines: str, host: str = ""
     ) -> Reply:
         """Ask on a connection of its own, with TOKEN unless `lines` have another Authorization."""
-        told = [f"{method} {target} HTTP/1.1", f"Host: {host or f'127.0.0.1:{self.port}'}", *lines]
-        if not any(line.startswith("Authorization:") for line in lines):
-            told.append(AUTHORIZED)
-        if body is not None and not any(line.startswith("Transfer-Encoding:") for line in lines):
-            told.append(f"Content-Length: {len(body)}")
-        with Connection(self.port) as connection:
-            connection.send("\r\n".join((*told, "", "")).encode() + (body or b""))
-            return connection.read_reply(method)
+        known = any(line.startswith("Authorization:") for line in lines)
+        told = lines if known else (*lines, AUTHORIZED)
+        return request(self.port, method, target, body, *told, host=host)
 
     def put(self, name: str, body: bytes, *lines: str, query: str = "") -> Reply:
         """PUT a file; `name` as it stands in the path."""

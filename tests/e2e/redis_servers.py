@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import RedisError
 
 from tests.e2e.programs import Program, require, state, wait_until
+from tests.peers import closed_port
 
 
 class RedisServer:
@@ -91,8 +91,7 @@ def free_port() -> int:
     """A port that nobody listens on at this moment."""
     # A node of a cluster takes the port 10,000 above its own, too.
     while True:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            port: int = listening.getsockname()[1]
+        port = closed_port()
         if port < 55000:
             return port
 

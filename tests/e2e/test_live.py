@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -62,10 +63,10 @@ def test_a_transfer_of_another_worker_is_seen_with_its_progress(
         assert cors_fields(stream.head) == []
         assert len(client.read(so_far)) == so_far
 
-        def shown(event: dict[str, object]) -> bool:
+        def shown(event: dict[str, Any]) -> bool:
             return any(
                 each["target"] == file.path and each["sent"] == so_far
-                for each in event["transfers"]["shown"]  # type: ignore[index]
+                for each in event["transfers"]["shown"]
             ) and bool(event["objects"])
 
         event = stream.until(shown)

@@ -14,6 +14,7 @@ from tests.e2e.scripted import Peer, ScriptedOrigin, answer, says
 from tests.e2e.servers import Proxy, StartProxy
 from tests.e2e.test_connections import SMUGGLED
 from tests.e2e.uploads import Aborted, echoes, framing, message, whole
+from tests.peers import closed_port
 
 MOST = 1 << 20
 LIMITED = {"APRP_MAX_BODY_SIZE": "1M"}
@@ -324,8 +325,7 @@ def test_a_kept_connection_that_the_origin_closes(
 
 
 def test_an_origin_that_cannot_be_reached(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        dead = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    dead = f"http://127.0.0.1:{closed_port()}"
     path = origin.plays(echoes())
     body = bytes(300_000)
     proxy = start_proxy("--upstream", f"{dead},{origin.url}")

@@ -172,7 +172,11 @@ def test_ranges_that_disagree_are_refused(
     reply = proxy.get(target, **fields)
     assert reply.status == 416
     assert reply.get("Content-Type") == "application/problem+json"
-    assert set(json.loads(reply.body)["ranges"]) == named
+    problem = json.loads(reply.body)
+    assert set(problem["ranges"]) == named
+    assert problem["detail"].startswith("The ranges of the request disagree: ")
+    for source, text in problem["ranges"].items():
+        assert problem["detail"].count(f"{source} says '{text}'") == 1
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 
 import pytest
 
@@ -13,6 +12,7 @@ from tests.e2e.scripted import Peer, ScriptedOrigin, answer, head, says, serves
 from tests.e2e.servers import Proxy, StartProxy
 from tests.e2e.tunnels import FORWARDS, FarEnd
 from tests.e2e.uploads import message
+from tests.peers import closed_port
 
 OWN = re.compile("[0-9a-f]{24}")
 
@@ -119,8 +119,7 @@ def warnings(proxy: Proxy) -> list[dict[str, str]]:
 
 
 def test_an_error_names_the_request_in_answer_and_log(start_proxy: StartProxy) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{closed_port()}"
     proxy = start_proxy("--upstream", url)
     reply = proxy.get("/a.mp4", **{"X-Request-ID": "job-17"})
     check_problem(reply, 502)
@@ -134,8 +133,7 @@ def test_an_error_names_the_request_in_answer_and_log(start_proxy: StartProxy) -
 
 
 def test_an_error_in_the_text_log(start_proxy: StartProxy) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{closed_port()}"
     proxy = start_proxy("--upstream", url, APRP_LOG_FORMAT="text")
     proxy.get("/a.mp4", **{"X-Request-ID": "job-17"})
     warning, line = proxy.log().splitlines()

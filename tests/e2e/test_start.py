@@ -60,6 +60,12 @@ def test_a_port_that_another_program_has(tmp_path: Path, workers: str, address: 
     assert f"port {port}" in line and "in use" in line and "--port" in line
 
 
+def test_an_address_that_this_machine_does_not_have(tmp_path: Path) -> None:
+    # RFC 5737: of no machine.
+    line = refused_start(tmp_path, "--port", "0", "--address", "192.0.2.1")
+    assert "ADDRESS: cannot listen on 192.0.2.1" in line and "--address" in line
+
+
 @pytest.mark.parametrize("others", ["1", "2"])
 def test_it_listens_when_it_says_so_and_keeps_its_port(
     start_proxy: StartProxy, tmp_path: Path, others: str

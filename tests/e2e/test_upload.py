@@ -244,7 +244,9 @@ class TestParts:
 
 def test_a_large_file_takes_no_memory(store: StoreProxy) -> None:
     size = (5 << 30) if LONG else (256 << 20)
-    # What the first uploads need is there already.
+    wait_until(lambda: len(store.workers()) == 2, "both workers are there")
+    # What the first upload needs is not of its size.
+    assert store.put("warm.bin", FILM, query="?overwrite=1").status == 201
     before = {pid: anonymous_memory(pid) for pid in store.workers()}
     most = 0
     with unfinished(store, "/upload/large.bin", size) as client:

@@ -1,5 +1,6 @@
 """Uploads that are refused, each for its reason, and that nothing is left of them."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,7 @@ from tests.e2e.clients import Connection
 from tests.e2e.content import FILM
 from tests.e2e.file_store import AUTHORIZED, StoreProxy, form, unfinished
 from tests.e2e.programs import run, wait_until
+from tests.e2e.scripted import ScriptedOrigin, serves
 from tests.e2e.servers import Proxy
 
 SIZE = len(FILM)
@@ -72,7 +74,8 @@ class TestRefusals:
         self, store: StoreProxy
     ) -> None:
         line, body = form(b"x", "f.bin")
-        reply = store.request("POST", "/upload", b"no form" + body, line)
+        malformed = body.replace(b"\r\n\r\n", b"\r\n:\r\n\r\n", 1)
+        reply = store.request("POST", "/upload", malformed, line)
         assert reply.status == 400 and b"form cannot be read" in reply.body
         assert "boundary" not in str(store)
 
@@ -277,3 +280,37 @@ class TestWithoutToken:
 def test_where_uploads_are_off_the_paths_are_the_origins(proxy: Proxy) -> None:
     for path in ("/files", "/upload/x", "/download/x"):
         assert proxy.get(path).status == 404
+
+
+def test_uploads_without_a_token_and_without_debug(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    root = tmp_path_factory.mktemp("media")
+    (root / "files").write_bytes(b"the origin's own")
+    environ = {"APRP_UPLOAD_TOKEN": "", "APRP_HOME_PAGE": "on"}
+    with StoreProxy(tmp_path_factory.mktemp("proxy"), root, **environ) as off:
+        warning = "UPLOADS is on and has no effect: UPLOAD_TOKEN is not set, and DEBUG is off"
+        lines = [json.loads(line) for line in off.log().splitlines()]
+        assert [line["level"] for line in lines if line["message"] == warning] == ["WARNING"]
+        assert off.get("/files").body == b"the origin's own"
+        # The embedded origin takes GET and HEAD alone.
+        assert off.put("x.bin", b"x").status == 405
+        line, body = form(b"x", "x.bin")
+        assert off.request("POST", "/upload", body, line).status == 405
+        assert off.request("DELETE", "/files/files").status == 405
+        assert off.get("/download/files").status == 404
+        assert b'id="upload"' not in off.get("/", Accept="text/html").body
+        assert off.names() == ["files"] and off.left_behind() == []
+
+
+def test_without_a_token_the_paths_of_another_origin_are_not_hidden(
+    origin: ScriptedOrigin, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    # On a desk, too: without an embedded origin there is nothing that plays what is uploaded.
+    path = origin.plays(serves(FILM), "files")
+    flags = ("--upstream", origin.url + path.removesuffix("/files"))
+    media_dir = str(tmp_path_factory.mktemp("media"))
+    environ = {"APRP_UPLOADS": "on", "APRP_DEBUG": "on", "APRP_MEDIA_DIR": media_dir}
+    with Proxy(tmp_path_factory.mktemp("proxy"), *flags, **environ) as proxy:
+        assert proxy.get("/files").body == FILM
+    assert [request.method for request in origin.asked(path)] == ["GET"]

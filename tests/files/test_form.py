@@ -26,9 +26,9 @@ def form(*fields: bytes) -> bytes:
 
 
 def read(
-    directory: Path, body: bytes, piece: int = 1 << 20, known: bool = True, **rules: int
+    directory: Path, body: bytes, piece: int = 1 << 20, known: bool = True, quota: int = 0
 ) -> Stored | Progress:
-    store = make_store(directory, **rules)  # type: ignore[arg-type]
+    store = make_store(directory, quota=quota)
     length = len(body) if known else None
     upload = FormUpload(B, length, lambda name: begin(store, name))
     try:
@@ -64,6 +64,17 @@ def test_any_content_comes_as_it_is(
     assert isinstance(stored, Stored) and stored.sha256 == digest(content)
 
 
+@pytest.mark.parametrize("piece", [1, 2, 7, 100, 1 << 20])
+@pytest.mark.parametrize(
+    "preamble", [b"", b"a form --" + B + b" of\r\n-\r\n--x\r\n", b"\r\n", b"\n--" + B + b"\r\r\n"]
+)
+def test_what_is_around_a_form_is_none_of_it(tmp_path: Path, preamble: bytes, piece: int) -> None:
+    # RFC 2046 section 5.1.1: preamble and epilogue are to be ignored.
+    body = preamble + form(field("file", CONTENT, "f.bin")) + b"\r\nepilogue\r\n--" + B
+    stored = read(tmp_path, body, piece)
+    assert isinstance(stored, Stored) and stored.sha256 == digest(CONTENT)
+
+
 def test_names(tmp_path: Path) -> None:
     read(tmp_path, form(field("file", b"x", "größe %22a%22.txt")))
     assert names(tmp_path) == ['größe "a".txt']
@@ -85,9 +96,11 @@ def test_names(tmp_path: Path) -> None:
         (field("file", b"x", "f"), "ends in the middle"),
         (form(field("file", b"x", "f"))[:-6], "ends in the middle"),
         (b"no form", "cannot be read"),
+        (b"--" + B + b"x", "cannot be read"),
+        (b"no form, which is long\r\n" * 3000, "not in its first 65536 bytes"),
         (b"--" + B + b"\r\nContent-Type: text/plain\r\n\r\nx\r\n", "no Content-Disposition"),
     ],
-    ids=range(14),
+    ids=range(16),
 )
 def test_forms_that_are_none(tmp_path: Path, body: bytes, why: str) -> None:
     with pytest.raises(errors.BadUpload, match=why):
@@ -99,6 +112,12 @@ def test_a_form_fills_the_quota_to_the_last_byte(tmp_path: Path) -> None:
     body = form(field("file", bytes(1000), "f"))
     with pytest.raises(errors.NoRoom):
         read(tmp_path, body, quota=999)
+    read(tmp_path, body, quota=1000)
+    assert names(tmp_path) == ["f"]
+
+
+def test_a_preamble_takes_no_room(tmp_path: Path) -> None:
+    body = b"preamble\r\n" * 50 + form(field("file", bytes(1000), "f"))
     read(tmp_path, body, quota=1000)
     assert names(tmp_path) == ["f"]
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random
-import socket
 from collections.abc import AsyncIterator
 from typing import cast
 
@@ -12,14 +11,14 @@ import pytest
 from aprp.front.pacing import Clock, PacedWire
 from aprp.front.wire import ClientGone, make_wire
 from tests.front.virtual_clock import VirtualClock
-from tests.front.wires import Client, Holder, Shaking, TlsClient
+from tests.front.wires import Client, Holder, held
 from tests.loops import both_loops, turns
 
 SOURCE = random.Random(7).randbytes(2 << 20)
 
 
 class PacedHolder(Holder):
-    wire: PacedWire  # type: ignore[assignment]
+    wire: PacedWire
 
     def __init__(self, rate: float, burst: int, clock: Clock) -> None:
         super().__init__()
@@ -35,27 +34,9 @@ async def paced(
     kind: str, rate: float, burst: int, clock: Clock
 ) -> AsyncIterator[tuple[PacedWire, Client]]:
     """A paced wire ("own" or "tls") and who reads from it; the sockets hold little."""
-    loop = asyncio.get_running_loop()
-    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        sock.connect(listening.getsockname())
-        sock.setblocking(False)
-        accepted, _ = listening.accept()
-        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
-        accepted.setblocking(False)
-        holder = PacedHolder(rate, burst, clock)
-        protocol = Shaking(holder) if kind == "tls" else holder
-        transport, _ = await loop.connect_accepted_socket(lambda: protocol, accepted)
-        client = TlsClient(sock) if kind == "tls" else Client(sock)
-        if isinstance(client, TlsClient):
-            await client.tls.handshake()
-            while not hasattr(holder, "wire"):
-                await turns(1)
-        try:
-            yield holder.wire, client
-        finally:
-            transport.abort()
-            await holder.gone.wait()
+    holder = PacedHolder(rate, burst, clock)
+    async with held(kind, holder, send=16384, receive=65536) as client:
+        yield holder.wire, client
 
 
 KINDS = pytest.mark.parametrize("kind", ["own", "tls"])

@@ -12,6 +12,7 @@ import pytest
 
 from aprp.front.encryption import HandshakeFailed, TlsTransport
 from tests.front.encrypted import Encrypted
+from tests.front.wires import ends
 from tests.loops import turns
 from tests.peers import client_tls, server_tls
 
@@ -119,14 +120,8 @@ async def connection(
     context = client_tls()
     if version is not None:
         context.minimum_version = context.maximum_version = version
-    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-        sock.connect(listening.getsockname())
+    with ends(8192, 8192) as (accepted, sock):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setblocking(False)
-        accepted, _ = listening.accept()
-        accepted.setblocking(False)
-        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
         trial = Trial(receiver or Receiver(), sock, context)
         await loop.connect_accepted_socket(lambda: Below(trial), accepted)
         try:

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import cast
 
 from tornado.iostream import IOStream
 
 from aprp.front.encryption import HandshakeFailed, TlsTransport
-from aprp.front.wire import StreamWire, TlsWire, TransportWire, Wire, make_wire
+from aprp.front.pacing import ConnectionWire
+from aprp.front.wire import StreamWire, Wire, make_wire
 from tests.front.encrypted import Encrypted
 from tests.loops import turns
 from tests.peers import server_tls
@@ -20,7 +21,7 @@ class Holder(asyncio.BufferedProtocol):
     """The protocol of a transport that is written to over a wire of the proxy's own."""
 
     def __init__(self) -> None:
-        self.wire: TransportWire | TlsWire
+        self.wire: ConnectionWire
         self.gone = asyncio.Event()
         self._room = memoryview(bytearray(1000))
 
@@ -112,23 +113,24 @@ class TlsClient(Client):
         return data
 
 
-@contextlib.asynccontextmanager
-async def wired(kind: str) -> AsyncIterator[tuple[Wire, Client]]:
-    """A wire ("own", "tls" or "tornado"), and who reads from it; the sockets hold little."""
-    loop = asyncio.get_running_loop()
+@contextlib.contextmanager
+def ends(send: int, receive: int) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The two sockets of a connection, the server's first; their buffers have so many bytes."""
     with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
         sock.connect(listening.getsockname())
         sock.setblocking(False)
         accepted, _ = listening.accept()
-        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send)
         accepted.setblocking(False)
-        if kind == "tornado":
-            stream = IOStream(accepted)
-            yield StreamWire(stream), Client(sock)
-            stream.close()
-            return
-        holder = Holder()
+        yield accepted, sock
+
+
+@contextlib.asynccontextmanager
+async def held(kind: str, holder: Holder, send: int, receive: int) -> AsyncIterator[Client]:
+    """Connect a holder ("own" or "tls"); its wire is there at once. Gives who reads from it."""
+    loop = asyncio.get_running_loop()
+    with ends(send, receive) as (accepted, sock):
         protocol = Shaking(holder) if kind == "tls" else holder
         transport, _ = await loop.connect_accepted_socket(lambda: protocol, accepted)
         client = TlsClient(sock) if kind == "tls" else Client(sock)
@@ -137,7 +139,21 @@ async def wired(kind: str) -> AsyncIterator[tuple[Wire, Client]]:
             while not hasattr(holder, "wire"):
                 await turns(1)
         try:
-            yield holder.wire, client
+            yield client
         finally:
             transport.abort()
             await holder.gone.wait()
+
+
+@contextlib.asynccontextmanager
+async def wired(kind: str) -> AsyncIterator[tuple[Wire, Client]]:
+    """A wire ("own", "tls" or "tornado"), and who reads from it; the sockets hold little."""
+    if kind == "tornado":
+        with ends(8192, 8192) as (accepted, sock):
+            stream = IOStream(accepted)
+            yield StreamWire(stream), Client(sock)
+            stream.close()
+        return
+    holder = Holder()
+    async with held(kind, holder, 8192, 8192) as client:
+        yield holder.wire, client

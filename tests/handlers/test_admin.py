@@ -26,7 +26,7 @@ def asked(
     values: dict[str, Any] = {
         "settings": SimpleNamespace(ADMIN_ALLOW=allow),
         "is_trusted": Networks(()),
-        "seen_as": lambda exchange: (scheme, host),
+        "clients": SimpleNamespace(seen_as=lambda exchange: (scheme, host)),
         "tokens": Tokens(bytes(32)),
     }
     headers = Fields([(name.replace("_", "-"), value) for name, value in fields.items()])

@@ -16,7 +16,9 @@ def passed_on(*pairs: Pair) -> dict[str, str]:
     """What is passed on, less the fields that the proxy itself sets."""
     app = SimpleNamespace(
         settings=SimpleNamespace(VIA_NAME="proxy"),
-        forwarded=lambda exchange: {"Forwarded": f"for={exchange.peer}"},
+        clients=SimpleNamespace(
+            forwarded=lambda exchange: {"Forwarded": f"for={exchange.peer}"},
+        ),
     )
     site = SimpleNamespace(named=False, fields=(), host=None)
     exchange: Any = SimpleNamespace(

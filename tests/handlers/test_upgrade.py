@@ -50,7 +50,9 @@ class Asked(TunnelExchange):
         super().__init__("GET", target, fields)
         self.app.settings = SimpleNamespace(VIA_NAME="aprp", MAX_BODY_SIZE=0)
         self.app.library = None
-        self.app.forwarded = lambda exchange: {"X-Forwarded-For": exchange.client}
+        self.app.clients = SimpleNamespace(
+            forwarded=lambda exchange: {"X-Forwarded-For": exchange.client}
+        )
         self._origins = Origins([Origin.parse(f"http://127.0.0.1:{port}", None)], 10.0)
         # A route's: with a path and a field of its own, and no name to be put in the proxy's place.
         self.site = SimpleNamespace(

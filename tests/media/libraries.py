@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from aprp.cache.cache import Cache
 from aprp.media.answering import Answering
@@ -35,7 +36,7 @@ class HeldOrigin:
     asked: "list[Question]" = field(default_factory=list)
 
     def __call__(self, reader: Reader) -> Ask:
-        return Question(self, reader)  # type: ignore[return-value]
+        return cast(Ask, Question(self, reader))
 
     async def question(self, number: int) -> "Question":
         """Wait for the question with this number, from 0 on."""

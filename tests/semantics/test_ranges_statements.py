@@ -235,6 +235,12 @@ def test_statements_that_differ_are_all_named(other: Statement) -> None:
             assert f"{statement.source} says '{statement.text}'" in str(caught.value)
 
 
+def test_they_are_named_in_one_sentence() -> None:
+    error = RangesDisagree((HEADER, said("path", "5-9")))
+    expected = f"The ranges of the request disagree: {HEADER.source} says '{HEADER.text}', "
+    assert str(error) == expected + "path says '5-9'."
+
+
 def test_a_message_holds_no_line_end_of_the_client() -> None:
     hostile = Statement("the path", "/0/9\r\nSet-Cookie: \xe4" + "x" * 9000, one(0, 9))
     message = str(RangesDisagree((HEADER, hostile)))

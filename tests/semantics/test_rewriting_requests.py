@@ -1,14 +1,12 @@
-"""Under whose name an origin is asked: Origin, Referer, Destination; policies that are eased."""
+"""Under whose name an origin is asked: Origin, Referer, Destination."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aprp.semantics.headers import Pair
 from aprp.semantics.rewriting import (
     Names,
     client_location,
-    eased,
     origin_destination,
     origin_origin,
     origin_referer,
@@ -122,58 +120,3 @@ def test_other_sites_are_told_as_they_are(scheme: str, host: str, path: str, nam
     assert origin_origin(site, names) == site
     for rewrite in (origin_referer, origin_destination):
         assert rewrite(site + path, names) == site + path
-
-
-CSP = "Content-Security-Policy"
-
-
-@pytest.mark.parametrize(
-    ("pairs", "kept"),
-    [
-        pytest.param([], [], id="none"),
-        pytest.param(
-            [
-                ("X-Frame-Options", "DENY"),
-                ("Server", "x"),
-                ("referrer-policy", "no-referrer"),
-                ("Cross-Origin-Opener-Policy", "same-origin"),
-                ("Cross-Origin-Embedder-Policy", "require-corp"),
-                ("CROSS-ORIGIN-RESOURCE-POLICY", "same-origin"),
-                ("server", "y"),
-            ],
-            [("Server", "x"), ("server", "y")],
-            id="policies go, others stay in their order",
-        ),
-        pytest.param([(CSP, "frame-ancestors 'none'")], [], id="nothing left"),
-        pytest.param([(CSP, "frame-ancestors 'none';")], [], id="but a semicolon"),
-        pytest.param([(CSP, "Frame-Ancestors")], [], id="case, no value"),
-        pytest.param(
-            [("content-security-policy", "default-src 'self'; frame-ancestors a b; img-src *")],
-            [("content-security-policy", "default-src 'self'; img-src *")],
-            id="in the middle",
-        ),
-        pytest.param(
-            [(CSP, "frame-ancestors a;script-src 'self' ;")],
-            [(CSP, "script-src 'self'")],
-            id="first",
-        ),
-        pytest.param(
-            [(CSP, "frame-ancestors a, default-src b;frame-ancestors c,img-src d; ")],
-            [(CSP, "default-src b,img-src d;")],
-            id="2.2.1 a list of policies",
-        ),
-        pytest.param(
-            [(CSP, "frame-src a; report-uri /frame-ancestors;")],
-            [(CSP, "frame-src a; report-uri /frame-ancestors;")],
-            id="no such directive",
-        ),
-        pytest.param(
-            [("Content-Security-Policy-Report-Only", "frame-ancestors 'none'")],
-            [("Content-Security-Policy-Report-Only", "frame-ancestors 'none'")],
-            id="what only reports stays",
-        ),
-    ],
-)
-def test_eased(pairs: list[Pair], kept: list[Pair]) -> None:
-    assert eased(pairs) == kept
-    assert eased(kept) == kept

@@ -15,6 +15,7 @@ from aprp.stats.machines import Fold, Ledger, Past, Run
 from aprp.stats.redis_store import Store, StoreError
 from tests.e2e.certificates import Authority
 from tests.e2e.redis_servers import RedisServer, free_port, redis_cluster, redis_server
+from tests.peers import closed_port
 from tests.stats.test_machines import ModelRedis
 
 PASSWORD = "hunter2/with@odd:letters"
@@ -236,8 +237,7 @@ def test_something_that_is_no_redis(answer: bytes) -> None:
 
 
 def test_an_address_where_nobody_is(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = closed_port()
     for query in ("", "?cluster=true"):
         assert f"127.0.0.1:{port}" in refusal(f"redis://:hunter2@127.0.0.1:{port}{query}")
     assert "No such file" in refusal(f"unix://:hunter2@{tmp_path}/none")

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -86,13 +87,12 @@ def test_failures_are_told_once_and_their_end_too(
 def test_what_lasts_is_told_again(
     notes: Notes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = 1000.0
-    monkeypatch.setattr(export.time, "monotonic", lambda: now)
     collector = Collector()
     collector.result = ValueError("no")
     watched = Watched(collector, notes)
     spans: Any = [None]
-    for now in (1000.0, 1001.0, 1000.0 + export.REMIND_AFTER):  # noqa: B007 - read by the clock
+    for now in (1000.0, 1001.0, 1000.0 + export.REMIND_AFTER):
+        monkeypatch.setattr(export.time, "monotonic", partial(float, now))
         watched.export(spans)
     assert [message.partition("; ")[0][-8:] for message in told(caplog)] == [
         "1 by now",

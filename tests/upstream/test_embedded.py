@@ -1,9 +1,11 @@
 """The embedded origin over real sockets. Expected bytes come from slicing what the test wrote."""
 
 import os
+import re
 import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
+from unittest import mock
 from urllib.parse import quote, urljoin
 
 import pytest
@@ -11,9 +13,11 @@ from tornado.httpclient import HTTPResponse
 from tornado.testing import AsyncHTTPTestCase, ExpectLog
 from tornado.web import Application
 
+from aprp.pages.listing import Uploads
 from aprp.semantics.media_types import content_type
+from aprp.upstream import listing as listings
 from aprp.upstream.embedded import make_origin
-from aprp.upstream.listing import MAX_FILES, list_media
+from aprp.upstream.listing import PAGE, list_files
 
 CONTENT = bytes(range(256)) * 1000
 
@@ -227,13 +231,64 @@ class IndexTest(OriginTest):
         assert "--upstream" in page
         assert References(page).sources == []
 
-    def test_lists_no_more_than_the_bound(self) -> None:
-        for number in range(MAX_FILES):
-            self.write(f"{number:04}.mp3", b"")
-        links = References(self.page()).links
-        assert "0499.mp3" in links
-        assert "clip.mp4" not in links
-        assert "lists the first 500" in self.page()
+    def test_files_of_all_kinds(self) -> None:
+        names = ["clip.mp4", "notes.txt", "paper.pdf", "no ending", "deep/picture.png"]
+        for name in names:
+            self.write(name, name.encode())
+        self.write(".hidden.txt")
+        found = References(self.page()).links
+        bodies = {self.ask(urljoin("/", link)).body for link in found}
+        assert {name.encode() for name in names} <= bodies
+        assert not [link for link in found if "hidden" in link]
+        # A film is what ways to ask for a range are shown with.
+        assert "clip.mp4/0/99" in found
+
+    def test_a_page_of_many_files_and_the_next(self) -> None:
+        for number in range(PAGE + 1):
+            self.write(f"{number:04}.txt", b"")
+        first, second = self.page(), self.page("/?page=2")
+        links = References(first).links
+        # The first one is what ways to ask for a range are shown with, too.
+        assert [link for link in links if link.endswith(".txt")][:PAGE] == [
+            f"{number:04}.txt" for number in range(PAGE)
+        ]
+        assert "?page=2" in links and "?page=1" not in links
+        assert f"Files 1 to 500 of {PAGE + 2}." in first
+        links = References(second).links
+        assert {"0500.txt", "clip.mp4", "?page=1"} <= set(links)
+        assert "0499.txt" not in links and "?page=3" not in links
+        # The player is at the top of the first page, wherever the film is in the list.
+        assert References(first).sources == ["clip.mp4"]
+        assert References(second).sources == []
+        assert f"Files 501 to 502 of {PAGE + 2}." in second
+
+    def test_pages_that_nobody_links_to(self) -> None:
+        for query in ("page=0", "page=7", "page=-1", "page=x", "page=", "page=" + "9" * 5000):
+            assert "clip.mp4" in References(self.page(f"/?{query}")).links, query
+
+    def test_more_entries_than_are_looked_at(self) -> None:
+        for name in ("a.mp4", "b.txt"):
+            self.write(name)
+        with mock.patch.object(listings, "MAX_SCANNED", 1):
+            page = self.page()
+        assert "more than" in page and "All files are served." in page
+
+
+class StoreTest(OriginTest):
+    def get_app(self) -> Application:
+        super().get_app()
+        return make_origin(self.root, uploads=Uploads("", token=False, most=0))
+
+    def test_files_of_the_store_are_marked(self) -> None:
+        for name in ("deep/a.txt", "a\\b.txt", "caf\u0065\u0301.txt", "notes.txt"):
+            self.write(name)
+        (self.root / "link.txt").symlink_to("notes.txt")
+        rows = self.page().split("<tr>")[2:]
+        marks = [row for row in rows if 'data-stored="yes"' in row]
+        marked = [re.findall(r'href="([^"]*)"', row)[0] for row in marks]
+        assert marked == ["clip.mp4", "notes.txt"]
+        assert len(rows) == 6
+        assert 'data-stored="yes"' not in self.page("/deep/")
 
 
 class OptionsTest(OriginTest):
@@ -245,16 +300,16 @@ class OptionsTest(OriginTest):
 
     def test_media_lead_to_the_player_and_to_the_file(self) -> None:
         links = References(self.page()).links
-        assert {"/x/play/clip.mp4", "clip.mp4"} <= set(links)
+        assert {"x/play/clip.mp4", "clip.mp4"} <= set(links)
         name = "gr%C3%B6%C3%9Fe.mp4"
-        assert {f"/x/play/deep%20er/{name}", f"deep%20er/{name}"} <= set(links)
+        assert {f"x/play/deep%20er/{name}", f"deep%20er/{name}"} <= set(links)
         links = References(self.page("/deep%20er/")).links
-        assert {f"/x/play/deep%20er/{name}", name, "../"} <= set(links)
+        assert {f"../x/play/deep%20er/{name}", name, "../"} <= set(links)
 
     def test_the_page_tells_what_the_proxy_takes(self) -> None:
         links = References(self.page()).links
         assert "clip.mp4?r=0-99" in links
-        assert "/x/stats" in links
+        assert "x/stats" in links
         assert not [link for link in links if link.endswith("/0/99")]
 
 
@@ -307,16 +362,27 @@ def test_listing_order_and_what_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").symlink_to("nothing.mp4")
     (tmp_path / "loop").symlink_to(".")
     (tmp_path / os.fsdecode(b"\xff.mp4")).touch()
-    listing = list_media(tmp_path, tmp_path)
+    listing = list_files(tmp_path, tmp_path)
     names = [file.name for file in listing.files]
-    assert names == ["A.mp3", "b.mp4", "inner.mp4", "dir/c.webm", "Dir2/d.ts"]
-    assert listing.complete
+    assert names == ["A.mp3", "b.mp4", "inner.mp4", "notes.txt", "dir/c.webm", "Dir2/d.ts"]
+    assert [file.stored for file in listing.files] == [True, True, False, True, False, False]
+    assert listing.complete and listing.total == len(names)
 
 
-def test_listing_says_when_it_was_cut(tmp_path: Path) -> None:
-    for name in "abc":
-        (tmp_path / f"{name}.mp4").touch()
-    assert list_media(tmp_path, tmp_path, max_files=3).complete
-    cut = list_media(tmp_path, tmp_path, max_files=2)
-    assert [file.name for file in cut.files] == ["a.mp4", "b.mp4"]
-    assert not cut.complete
+def test_pages_of_a_listing(tmp_path: Path) -> None:
+    for name in "abcde":
+        (tmp_path / f"{name}.txt").touch()
+    for page, skipped, names in ((1, 0, "ab"), (2, 2, "cd"), (3, 4, "e"), (4, 4, "e")):
+        listing = list_files(tmp_path, tmp_path, page, size=2)
+        assert [file.name[0] for file in listing.files] == list(names)
+        assert (listing.skipped, listing.total, listing.complete) == (skipped, 5, True)
+
+
+def test_a_listing_of_nothing(tmp_path: Path) -> None:
+    listing = list_files(tmp_path, tmp_path)
+    assert (listing.files, listing.skipped, listing.total) == ((), 0, 0)
+
+
+def test_links_that_lead_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "itself.mp4").symlink_to("itself.mp4")
+    assert list_files(tmp_path, tmp_path).total == 0

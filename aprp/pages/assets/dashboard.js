@@ -32,7 +32,7 @@
     Figures.latency(event.latency);
     Figures.workers(event.workers, event.time);
     Transfers.show(event.transfers, event.time);
-    Objects.live(event.objects, event.report.cache.storing);
+    Objects.live(event);
     say(state, "live");
     state.className = "state on";
     events = [...events, event].slice(-OVER);
@@ -53,6 +53,10 @@
       byId("main").classList.add("old");
       say(state, "not connected");
       state.className = "state off";
+    },
+    refused(since) {
+      const why = "too many pages may be open";
+      say(byId("lost"), `The proxy sends no events since ${Format.clock(since)} (${why}): these figures are old. Trying again.`);
     },
     found() {
       byId("lost").hidden = true;

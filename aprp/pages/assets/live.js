@@ -6,8 +6,9 @@ const Live = (() => {
   const SILENCE = 5000;
   const AGAIN = 2000;
 
-  // show: called with each event's object; lost: with the time of the last one; found: without.
-  function start({ show, lost, found }) {
+  // show: called with each event's object; lost: with the time of the last one; found: without;
+  // refused: where the proxy answers, and not with events.
+  function start({ show, lost, refused, found }) {
     let source = null;
     let last = Date.now();
     let missing = false;
@@ -27,6 +28,8 @@ const Live = (() => {
     function miss() {
       if (!missing) lost(new Date(last));
       missing = true;
+      // The browser goes on by itself unless the answer was another one.
+      if (source.readyState === EventSource.CLOSED) refused(new Date(last));
     }
 
     setInterval(() => {

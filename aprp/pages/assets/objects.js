@@ -24,6 +24,8 @@ const Objects = (() => {
   let active = new Set();
   let player = false;
   let storing = true;
+  // By how many seconds the clock here is ahead of the proxy's.
+  let ahead = 0;
 
   class Row {
     constructor(object) {
@@ -60,7 +62,7 @@ const Objects = (() => {
       const part = present > 0 && present < length ? `${Format.size(present)}, ` : "";
       say(this.present, part + Format.share(length ? present / length : 1));
       say(this.views, Format.times(object.views));
-      say(this.used, Format.ago(Date.now() / 1000 - object.last_used));
+      say(this.used, Format.ago(Date.now() / 1000 - ahead - object.last_used));
       this.pick.hidden = !admin.allowed;
       this.pick.checked = picked.has(object.id);
       this.map.show(object);
@@ -163,9 +165,10 @@ const Objects = (() => {
 
   const nothing = () => (storing ? "Nothing is stored yet." : "Nothing is stored, and nothing is being stored: see Cache.");
 
-  // Objects with readers or fills at this moment, as an event tells them, and whether anything is stored.
-  function live(objects, stores) {
-    storing = stores;
+  // An event: objects with readers or fills at this moment, the rest of the report, and its time.
+  function live({ objects, report, time }) {
+    storing = report.cache.storing;
+    ahead = Date.now() / 1000 - time;
     if (!total && !wanted.search) say(byId("objects-none"), nothing());
     const now = new Set(objects.map((each) => each.id));
     for (const object of objects) {

@@ -289,6 +289,10 @@ async function start() {
     tell(`This is ${type}: neither sound nor film, so there is nothing to play. Its bytes can be looked at below.`, "warn");
     return;
   }
+  if (lengthOf(told) === 0) {
+    tell("The file is empty: it has 0 bytes, so there is nothing to play.", "warn");
+    return;
+  }
   at("timeline").hidden = false;
   play(kind, type);
   if (!about.cache) {

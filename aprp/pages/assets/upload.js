@@ -179,7 +179,7 @@
         return;
       }
       const how = this.replaces ? "?overwrite=1" : "";
-      const request = (this.request = open("PUT", `${prefix}/upload/${encodeURIComponent(this.file.name)}${how}`));
+      const request = (this.request = open("PUT", `.${prefix}/upload/${encodeURIComponent(this.file.name)}${how}`));
       const began = performance.now();
       request.upload.addEventListener("progress", (event) => {
         this.bar.value = event.total ? event.loaded / event.total : 1;
@@ -271,11 +271,9 @@
   }
 
   function addButtons() {
-    for (const link of document.querySelectorAll('[aria-labelledby="files"] tbody th.name a')) {
-      const row = link.closest("tr");
-      const name = link.textContent;
-      const cell = row.querySelector("td.itself");
-      if (!cell || name.includes("/") || cell.querySelector("button")) continue;
+    for (const cell of document.querySelectorAll('[aria-labelledby="files"] td.itself[data-stored]')) {
+      const name = cell.closest("tr").querySelector("th.name a").textContent;
+      if (cell.querySelector("button")) continue;
       const button = make("button", { type: "button", class: "danger", "aria-label": `Delete ${name}` }, "Delete");
       button.addEventListener("click", () => remove(name));
       cell.append(button);
@@ -284,7 +282,7 @@
 
   async function remove(name) {
     if (!confirm(`Delete ${name}? It cannot be brought back.`)) return false;
-    const request = open("DELETE", `${prefix}/files/${encodeURIComponent(name)}`);
+    const request = open("DELETE", `.${prefix}/files/${encodeURIComponent(name)}`);
     const end = done(request);
     request.send();
     await end;

@@ -30,12 +30,12 @@ class Statement:
 
 
 class RangesDisagree(ValueError):
-    """A request asks for different ranges in different ways; the text names each (416)."""
+    """A request asks for different ranges in different ways; one sentence names each (416)."""
 
     def __init__(self, statements: tuple[Statement, ...]) -> None:
         """Keep the statements, in the order in which they were given."""
         said = ", ".join(f"{s.source} says {shown(s.text)}" for s in statements)
-        super().__init__(f"the ranges asked for differ: {said}")
+        super().__init__(f"The ranges of the request disagree: {said}.")
         self.statements = statements
 
 
