@@ -17,17 +17,21 @@ from aprp.dev.selection import Selection
 
 OK: Final = 0
 
+# Where servers of this machine may listen, by name.
+_LOCAL: Final = frozenset({"", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})
+
 _DESCRIPTION: Final = (
     "Start a development server, pass requests on to it, and start it anew when files change."
 )
 _USAGE: Final = "[options] BIND BACKEND --exec COMMAND ..."
 _EPILOG: Final = """\
-The working directory is watched. Patterns are relative to it: * stands for anything in a name, **/
-for any number of directories; without a slash a pattern is for names in any directory. Not watched
-are what .gitignore files name, version control, __pycache__, and what editors write beside a file.
+The working directory is watched. Patterns are relative to it: * stands for
+anything in a name, **/ for any number of directories; without a slash a
+pattern is for names in any directory. Not watched are what .gitignore files
+name, version control, __pycache__, and what editors write beside a file.
 
-COMMAND is all that follows --exec; no shell reads it. Its standard input is empty. Ctrl+C ends it
-and everything it has started.
+COMMAND is all that follows --exec; no shell reads it. Its standard input is
+empty. Ctrl+C ends it and everything it has started.
 
   aprp dev 8000 8001 --pattern 'src/**/*' --exclude 'src/**/test_*' \\
       --exec python manage.py runserver --noreload 8001
@@ -44,6 +48,8 @@ def run(argv: Sequence[str], command: Sequence[str] | None, prog: str) -> int:
     if known.help:
         print(parser.format_help(), end="")
         return OK
+    if rest and command is None and known.exec is None and not rest[0].startswith("-"):
+        raise flags.UsageError(f"{rest[0]}: --exec is missing: it comes before the command")
     if rest:
         raise flags.UsageError(flags.not_understood(rest, parser, prog))
     options = _options(known, command)
@@ -55,6 +61,10 @@ def run(argv: Sequence[str], command: Sequence[str] | None, prog: str) -> int:
 
 
 def _options(known: argparse.Namespace, command: Sequence[str] | None) -> Options:
+    if known.exec is not None:
+        raise flags.UsageError("--exec: a space comes after it, not =, and then the command")
+    if known.bind is None and command:
+        raise flags.UsageError("BIND and BACKEND are missing: they come before --exec")
     if known.bind is None or known.backend is None:
         missing = "BIND" if known.bind is None else "BACKEND"
         raise flags.UsageError(
@@ -66,11 +76,10 @@ def _options(known: argparse.Namespace, command: Sequence[str] | None) -> Option
     if backend.port == 0:
         raise flags.UsageError("BACKEND: 0 is not a port that can be connected to")
     backend = Place(backend.host or "localhost", backend.port)
-    local = {"", "localhost", "127.0.0.1", "::1"}
     if bind.port == backend.port and (
-        bind.host == backend.host or {bind.host, backend.host} <= local
+        bind.host == backend.host or {bind.host, backend.host} <= _LOCAL
     ):
-        raise flags.UsageError(f"BIND and BACKEND are both {bind}: they need different ports")
+        raise flags.UsageError(f"BIND and BACKEND both have port {bind.port}: choose another")
     _check_program(command[0])
     return Options(
         bind,
@@ -117,11 +126,13 @@ def _check_program(program: str) -> None:
     if shutil.which(program) is not None:
         return
     if Path(program).is_file():
-        raise flags.UsageError(f"--exec: {program} may not be executed")
-    hint = ""
+        raise flags.UsageError(
+            f"--exec: {program} may not be executed: chmod +x it, or name what runs it"
+        )
+    hint = "is it installed, and in PATH? (a virtual environment has to be active)"
     if " " in program:
-        hint = "; without quotes its words would be words, or name a shell: --exec sh -c '...'"
-    raise flags.UsageError(f"--exec: {program}: no such program{hint}")
+        hint = "without quotes its words would be words, or name a shell: --exec sh -c '...'"
+    raise flags.UsageError(f"--exec: {program}: no such program; {hint}")
 
 
 def _seconds(text: str) -> float:

@@ -8,6 +8,7 @@ from aprp.dev.proxy import DevApplication
 from aprp.handlers import upgrade
 from aprp.handlers.errors import Problem
 from aprp.handlers.exchange import Exchange
+from aprp.handlers.reply import NO_STORE
 from aprp.semantics.upgrades import wants_upgrade
 
 
@@ -19,7 +20,7 @@ def open_doors(app: DevApplication, live: LiveReload) -> None:
         if exchange.method not in ("GET", "HEAD"):
             raise Problem(405, "The script is there to be read.", fields={"Allow": "GET, HEAD"})
         # It names the changes that it knows of, and is to name the newest.
-        exchange.respond(200, live.script(), SCRIPT_TYPE, (("Cache-Control", "no-store"),))
+        exchange.respond(200, live.script(), SCRIPT_TYPE, NO_STORE)
 
     async def socket(exchange: Exchange) -> None:
         get = exchange.headers.get

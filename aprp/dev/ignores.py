@@ -25,7 +25,7 @@ DEFAULTS: Final = (
     # What editors write beside a file while it is edited: Vim, Emacs, JetBrains, Kate, GNOME,
     # LibreOffice, nano; and desktops.
     "*~",
-    "*.sw[a-p]",
+    "*.sw[a-px]",
     "*.swpx",
     "4913",
     ".#*",

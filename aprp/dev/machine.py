@@ -3,9 +3,12 @@
 | state   | file changed         | answered            | backend ended         | request came |
 | ------- | -------------------- | ------------------- | --------------------- | ------------ |
 | Loading | kill: Killing        | pass all: Running   | refuse all: Error     | waits        |
-| Running | drop, kill: Killing  | -                   | drop all: Error       | passes       |
+| Running | drop, kill: Killing  | -                   | drop all: Error       | passes (*)   |
 | Error   | start: Loading       | -                   | -                     | refused      |
 | Killing | nothing              | -                   | start: Loading        | waits        |
+
+(*) Those who have waited go first, in their order and AT_ONCE at a time: until they are through,
+whoever comes waits behind them.
 
 Runs of the backend are numbered. What comes of an earlier run than the present one changes nothing.
 """
@@ -13,7 +16,7 @@ Runs of the backend are numbered. What comes of an earlier run than the present 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import assert_never
+from typing import Final, assert_never
 
 
 class State(Enum):
@@ -71,7 +74,14 @@ class Left:
     request: int
 
 
-Event = Changed | Answered | Exited | Killed | Arrived | Left
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """The moment is over that Delay has asked for."""
+
+    run: int
+
+
+Event = Changed | Answered | Exited | Killed | Arrived | Left | Delayed
 
 
 # Effects.
@@ -106,6 +116,13 @@ class Pass:
 
 
 @dataclass(frozen=True, slots=True)
+class Delay:
+    """Tell when a moment has passed: requests wait until others are over, which may take long."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
 class Refuse:
     """Answer a request with 503 and what is known of the backend's end."""
 
@@ -133,7 +150,14 @@ class Ready:
     paths: tuple[str, ...]
 
 
-Effect = Start | Ping | Kill | Pass | Refuse | TurnAway | Drop | Ready
+Effect = Start | Ping | Kill | Pass | Delay | Refuse | TurnAway | Drop | Ready
+
+AT_ONCE: Final = 6
+"""So many of those who have waited are let through at a time.
+
+Servers for development let few connections queue (Python's http.server five). More at once would
+find no place, be tried again seconds later, and come out of order. A browser has six.
+"""
 
 MOST_PATHS = 1000
 """As many changed paths are remembered until the backend is good again."""
@@ -147,16 +171,21 @@ class Machine:
     `ending` says how the last run ended, in the state Error.
     """
 
-    def __init__(self, most_waiting: int) -> None:
-        """At most `most_waiting` requests wait at a time."""
+    def __init__(self, most_waiting: int, at_once: int = AT_ONCE) -> None:
+        """At most `most_waiting` requests wait at a time; for `at_once` see AT_ONCE."""
         self.state = State.LOADING
         self.run = 0
         self.alive = False
         self.ending = ""
         self._most_waiting = most_waiting
+        self._at_once = at_once
         # In the order in which they came.
         self._waiting: dict[int, None] = {}
         self._live: dict[int, None] = {}
+        # Of the live ones those that the waiting ones wait for, and which of them were there when
+        # the moment began that is waited for; None: no moment is.
+        self._ahead: set[int] = set()
+        self._long: frozenset[int] | None = None
         self._changed: dict[str, None] = {}
 
     @property
@@ -187,9 +216,9 @@ class Machine:
             case Arrived(request):
                 return self._arrive(request)
             case Left(request):
-                self._waiting.pop(request, None)
-                self._live.pop(request, None)
-                return []
+                return self._leave(request)
+            case Delayed(run):
+                return self._delayed() if run == self.run else []
             case _:
                 assert_never(event)
 
@@ -216,10 +245,35 @@ class Machine:
         if self.state is not State.LOADING:
             return []
         self.state = State.RUNNING
-        self._live = self._waiting
-        self._waiting = {}
         paths, self._changed = tuple(self._changed), {}
-        return [*(Pass(request) for request in self._live), Ready(paths)]
+        return [*self._let_through(), Ready(paths)]
+
+    def _let_through(self) -> list[Effect]:
+        effects: list[Effect] = []
+        for request in tuple(self._waiting)[: self._at_once - len(self._ahead)]:
+            del self._waiting[request]
+            self._live[request] = None
+            self._ahead.add(request)
+            effects.append(Pass(request))
+        if self._waiting and self._long is None:
+            self._long = frozenset(self._ahead)
+            effects.append(Delay(self.run))
+        return effects
+
+    def _delayed(self) -> list[Effect]:
+        if self._long is None:
+            return []
+        self._ahead -= self._long
+        self._long = None
+        return self._let_through()
+
+    def _leave(self, request: int) -> list[Effect]:
+        self._waiting.pop(request, None)
+        self._live.pop(request, None)
+        if request not in self._ahead:
+            return []
+        self._ahead.discard(request)
+        return self._let_through()
 
     def _ended(self, ending: str) -> list[Effect]:
         if not self.alive:
@@ -242,12 +296,12 @@ class Machine:
 
     def _arrive(self, request: int) -> list[Effect]:
         match self.state:
-            case State.RUNNING:
+            case State.RUNNING if not self._waiting:
                 self._live[request] = None
                 return [Pass(request)]
             case State.ERROR:
                 return [Refuse(request)]
-            case State.LOADING | State.KILLING:
+            case State.LOADING | State.KILLING | State.RUNNING:
                 if len(self._waiting) >= self._most_waiting:
                     return [TurnAway(request)]
                 self._waiting[request] = None
@@ -264,4 +318,6 @@ class Machine:
     def _drop_live(self) -> list[Effect]:
         dropped: list[Effect] = [Drop(request) for request in self._live]
         self._live = {}
+        self._ahead.clear()
+        self._long = None
         return dropped

@@ -61,7 +61,7 @@ def _compiled(pattern: str) -> str:
     try:
         re.compile(expression)
     except re.error as error:
-        raise BadPatternError(f"{pattern!r}: {error}") from None
+        raise BadPatternError(f"{pattern!r}: {error.msg}") from None
     return expression
 
 

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
-from aprp.application import Application, Door
+from aprp.application import Application
 from aprp.dev.failure import STATE_PAGE, failure_answer, state_json
 from aprp.dev.filters import AnswerFilter, FilteringRelay
 from aprp.dev.machine import State
@@ -19,8 +19,10 @@ from aprp.dev.supervisor import MOST_WAITING, Supervisor
 from aprp.front.connection import ClientConnection
 from aprp.front.server import ProxyServer
 from aprp.handlers import fields, passthrough, upgrade
+from aprp.handlers.doors import Door
 from aprp.handlers.errors import Problem
 from aprp.handlers.exchange import Exchange
+from aprp.handlers.reply import NO_STORE
 from aprp.semantics.upgrades import wants_upgrade
 from aprp.sites.site import Site, make_site
 from aprp.stats.counters import Counters
@@ -133,6 +135,7 @@ class DevApplication(Application):
         self.supervisor: Supervisor
         self.server: DevServer
         self.pages: dict[str, Door] = {}
+        self.door = self._enter
         self._answers = answers
         self._turn = asyncio.Event()
         # Pages of an earlier aprp dev are to see that this is another.
@@ -160,7 +163,7 @@ class DevApplication(Application):
         """Stands for what clients are answered with at this moment."""
         return f"{self._name}-{self.supervisor.run}-{self.supervisor.state.value}"
 
-    async def door(self, exchange: Exchange) -> None:
+    async def _enter(self, exchange: Exchange) -> None:
         """Send an exchange to the backend, if there is one."""
         malformed = getattr(exchange.connection, "malformed", None)
         if malformed is not None:
@@ -246,7 +249,7 @@ class DevApplication(Application):
             if exchange.closed:
                 return
         body = state_json(self.supervisor.state, self._key)
-        exchange.respond(200, body, "application/json", (("Cache-Control", "no-store"),))
+        exchange.respond(200, body, "application/json", NO_STORE)
 
     async def shut(self, sockets: Sequence[socket.socket]) -> None:
         """Close everything at once."""

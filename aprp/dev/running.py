@@ -1,7 +1,9 @@
 """The development proxy as a whole: made of its parts, run, and ended without leaving anything."""
 
 import asyncio
+import errno
 import os
+import shlex
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Sequence
@@ -23,13 +25,8 @@ from aprp.dev.supervisor import Supervisor, backend_environment
 from aprp.dev.watching import FilesWatcher, Watcher, WatchError
 from aprp.dev.watchman import WatchmanWatcher
 from aprp.flags import UsageError
+from aprp.serving import StopRequests, new_loop
 from settings.base import Settings
-
-_new_loop: Callable[[], asyncio.AbstractEventLoop]
-try:
-    from uvloop import new_event_loop as _new_loop
-except ImportError:  # uvloop has no build for this platform
-    _new_loop = asyncio.new_event_loop
 
 OK: Final = 0
 
@@ -47,7 +44,7 @@ def run(options: Options) -> int:
     console = Console(options.debug)
     try:
         logs.configure(_settings(options, sockets))
-        with asyncio.Runner(loop_factory=_new_loop) as runner:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
             return runner.run(_run(options, sockets, guard, console))
     finally:
         for listening in sockets:
@@ -61,7 +58,7 @@ async def _run(
     options: Options, sockets: Sequence[socket.socket], guard: Guard, console: Console
 ) -> int:
     loop = asyncio.get_running_loop()
-    stop = _Stop()
+    stop = StopRequests()
     for number in _STOP_SIGNALS:
         loop.add_signal_handler(number, stop.ask)
     answers = Injecting() if options.livereload is not None else None
@@ -93,6 +90,8 @@ async def _run(
         if live is not None:
             open_doors(app, live)
             live.listen(sockets, options.livereload or 0)
+        for pattern in await asyncio.to_thread(options.selection.unmatched):
+            console.say(f"no file that is watched matches --pattern {shlex.quote(pattern)}", "bad")
         console.say(f"{__version__} on {_url(options.bind, sockets)} for {options.backend}")
         supervisor.begin()
         await stop.first.wait()
@@ -103,20 +102,6 @@ async def _run(
             await live.close()
         await asyncio.to_thread(watcher.stop)
     return OK
-
-
-class _Stop:
-    """The first signal ends everything in good order, a second one does not wait for that."""
-
-    def __init__(self) -> None:
-        self.first = asyncio.Event()
-        self.second = asyncio.Event()
-
-    def ask(self) -> None:
-        """A signal came."""
-        if self.first.is_set():
-            self.second.set()
-        self.first.set()
 
 
 async def _either(*coroutines: Coroutine[Any, Any, object]) -> None:
@@ -195,10 +180,10 @@ def _listen(bind: Place) -> list[socket.socket]:
         raise UsageError(f"BIND: {bind.host} is not an address here: {error.strerror}") from None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise UsageError(
-            f"BIND: cannot listen on {where}: {reason.lower()}; stop the program that uses it, "
-            "or choose another port"
-        ) from None
+        todo = "choose another address"
+        if error.errno == errno.EADDRINUSE:
+            todo = "stop the program that uses it, or choose another port"
+        raise UsageError(f"BIND: cannot listen on {where}: {reason.lower()}; {todo}") from None
 
 
 def _url(bind: Place, sockets: Sequence[socket.socket]) -> str:

@@ -19,6 +19,7 @@ class Selection:
     ) -> None:
         """No patterns: every file. Raises BadPatternError and ConfigError."""
         self.root = root
+        self._patterns = patterns
         self._wanted = Patterns(patterns or ("**/*",), str(root))
         self._excluded = Patterns(excludes, str(root))
         self._ignores = Ignores(root) if default_ignores else None
@@ -69,6 +70,20 @@ class Selection:
                 # It is cheaper to start once too often.
                 return path
         return None
+
+    def unmatched(self) -> Sequence[str]:
+        """Those of the patterns that no file here matches which is watched; reads the tree."""
+        left = {pattern: Patterns([pattern], str(self.root)) for pattern in self._patterns}
+        for directory, files in self.walk():
+            if not left:
+                break
+            for file in files:
+                path = f"{directory}/{file}" if directory else file
+                matching = [pattern for pattern, each in left.items() if each.match(path)]
+                if matching and not self._out(path):
+                    for pattern in matching:
+                        del left[pattern]
+        return tuple(left)
 
     def _out(self, path: str) -> bool:
         if self._excluded.match_within(path) or self._unwatched.match(path):

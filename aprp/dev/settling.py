@@ -11,9 +11,9 @@ QUIET: Final = 0.05
 """A start waits until nothing has changed for so long, in seconds."""
 
 _QUIET_AFTER_WASTE: Final = 0.1
-_MOST_QUIET: Final = 2.0
 
-# Changes that come at least so far apart are not one burst, in seconds.
+# Changes that come at least so far apart are not one burst, and no start waits for longer to see
+# whether the next one comes, in seconds.
 _APART: Final = 1.0
 
 LONGEST: Final = 5.0
@@ -33,7 +33,7 @@ class Settling:
     def changed(self, now: float) -> None:
         """Something changed."""
         if self._first is None:
-            burst = self._last is not None and now - self._last < max(_APART, 2 * self.quiet)
+            burst = self._last is not None and now - self._last < _APART
             if not burst:
                 self._wasted = 0
             else:
@@ -55,7 +55,7 @@ class Settling:
         """For how long nothing may have changed at a start, in seconds."""
         if self._wasted == 0:
             return QUIET
-        return min(_QUIET_AFTER_WASTE * 2.0 ** min(self._wasted - 1, 16), _MOST_QUIET)
+        return min(_QUIET_AFTER_WASTE * 2.0 ** min(self._wasted - 1, 16), _APART)
 
     def left(self, now: float) -> float:
         """Seconds until the start is due, if nothing else changes; 0: it is."""

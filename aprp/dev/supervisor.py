@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import os
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, assert_never
@@ -13,6 +12,8 @@ from aprp.dev.machine import (
     Answered,
     Arrived,
     Changed,
+    Delay,
+    Delayed,
     Drop,
     Effect,
     Event,
@@ -34,6 +35,7 @@ from aprp.dev.pinging import is_taken, wait_for_http
 from aprp.dev.places import Place
 from aprp.dev.process import Process
 from aprp.dev.settling import Settling
+from aprp.dev.telling import Teller, named
 
 MOST_WAITING: Final = 1000
 """As many requests wait for the backend at a time; the next are answered with 503."""
@@ -41,9 +43,10 @@ MOST_WAITING: Final = 1000
 # How long the port of a backend that has ended may still be taken, in seconds.
 _PORT_PATIENCE: Final = 1.0
 _PORT_PAUSE: Final = 0.02
-# After so many starts in so short a time, in seconds, that is said.
-_MANY_STARTS: Final = 8
-_SHORT_TIME: Final = 30.0
+# So long those who wait are held up by others that are not over, in seconds.
+_MOMENT: Final = 0.2
+# After so long without an answer it is said where one is expected, in seconds.
+_HINT_AFTER: Final = 10.0
 
 
 class Visitor(Protocol):
@@ -98,6 +101,7 @@ class Supervisor:
         self._environment = environment
         self._backend = backend
         self._console = console
+        self._teller = Teller(console, command, backend)
         self._graceful = graceful
         self._guard = guard
         self._spared = {guard.pid if guard else 0} if adopts else None
@@ -113,7 +117,6 @@ class Supervisor:
         self._pinging: asyncio.Task[None] | None = None
         self._killing = False
         self._stopping = False
-        self._starts: list[float] = []
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -129,7 +132,7 @@ class Supervisor:
     def begin(self) -> None:
         """Start the backend for the first time."""
         effects = self._machine.begin()
-        self._say("")
+        self._teller.tell(self.state, "")
         self._carry_out(effects, self.state)
 
     def changed(self, paths: Sequence[str]) -> None:
@@ -141,10 +144,10 @@ class Supervisor:
         if self._process is None and self.state is State.LOADING:
             # What is about to be started will see them.
             self._machine.note(tuple(paths))
-            self._console.detail(f"changed before the start: {_named(paths)}")
+            self._console.detail(f"changed before the start: {named(paths)}")
             return
         self._console.detail(f"changed: {', '.join(paths[:20])}")
-        self._handle(Changed(tuple(paths)), f"{_named(paths)} changed")
+        self._handle(Changed(tuple(paths)), f"{named(paths)} changed")
 
     def arrive(self, visitor: Visitor) -> int:
         """Take in a request and return its number; one of its methods is called, now or later."""
@@ -179,7 +182,7 @@ class Supervisor:
         if self._stopping:
             return
         if self.state is not before:
-            self._say(why)
+            self._teller.tell(self.state, why)
         for effect in effects:
             self._do(effect)
         if self.state is not before:
@@ -201,6 +204,8 @@ class Supervisor:
             case Pass(request):
                 self._settling.used()
                 self._visitors[request].admit()
+            case Delay(run):
+                self._loop.call_later(_MOMENT, self._handle, Delayed(run))
             case Refuse(request):
                 self._visitors[request].refuse()
             case TurnAway(request):
@@ -234,7 +239,7 @@ class Supervisor:
             what = f"{self._backend} is taken by another program, which the backend would need"
             return f"not started: {what}", ()
         self._settling.started()
-        self._watch_starts()
+        self._teller.started(self._loop.time())
         try:
             process = Process(self.command, self._environment, self._console, self._spared)
         except OSError as error:
@@ -272,7 +277,11 @@ class Supervisor:
         return False
 
     async def _ping(self, run: int) -> None:
-        await wait_for_http(self._backend)
+        hint = self._loop.call_later(_HINT_AFTER, self._teller.wait)
+        try:
+            await wait_for_http(self._backend)
+        finally:
+            hint.cancel()
         self._pinging = None
         self._handle(Answered(run))
 
@@ -281,44 +290,11 @@ class Supervisor:
             self._pinging.cancel()
             self._pinging = None
 
-    # What the user is told.
-
-    def _say(self, why: str) -> None:
-        say, state = self._console.say, self.state
-        match state:
-            case State.LOADING:
-                said = f"{why}: " if why else ""
-                say(f"{said}loading: {shlex.join(self.command)}", "busy")
-            case State.RUNNING:
-                say(f"running: {self._backend} answers", "good")
-            case State.KILLING:
-                say(f"{why}: restarting", "busy")
-            case State.ERROR:
-                say(f"error: {why}; the next change of a file starts it again", "bad")
-            case _:
-                assert_never(state)
-
-    def _watch_starts(self) -> None:
-        """Say what may be wrong where the backend is started again and again."""
-        now = self._loop.time()
-        self._starts = [*(each for each in self._starts if each > now - _SHORT_TIME), now]
-        if len(self._starts) == _MANY_STARTS:
-            self._console.say(
-                f"{_MANY_STARTS} starts within {_SHORT_TIME:g} s: where the backend itself writes "
-                "the files that change, leave them out with --exclude",
-                "bad",
-            )
-
 
 def _complain(task: asyncio.Task[None]) -> None:
     """Have the loop's handler tell of an error that nobody else would hear of."""
     if not task.cancelled():
         task.result()
-
-
-def _named(paths: Sequence[str]) -> str:
-    more = len(paths) - 1
-    return paths[0] if not more else f"{paths[0]} and {more} more"
 
 
 def backend_environment(coloured: bool) -> dict[str, str]:

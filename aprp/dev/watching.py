@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
+# The package documents this class for direct use ("Rust backend"). Its `watch` neither says when it
+# has begun, nor can it watch some directories of a tree and not others.
 from watchfiles import Change
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
@@ -22,10 +24,11 @@ _MOST_TOGETHER: Final = 50
 
 _POLLING: Final = "WATCHFILES_FORCE_POLLING"
 _POLL_EVERY: Final = 300
-# Changes may be on their way to who watched before: he is listened to for so long, in seconds, and
-# each so many milliseconds.
-_RETIRED_FOR: Final = 0.3
+# Changes may be on their way to who watched before, longer on a busy machine: he is listened to for
+# so long, in seconds, and each so many milliseconds. The system has few of them for a user.
+_RETIRED_FOR: Final = 1.0
 _LOOK_AT_RETIRED: Final = 50
+_MOST_RETIRED: Final = 16
 
 # So often the tree is walked through where it changes meanwhile.
 _ATTEMPTS: Final = 10
@@ -118,6 +121,9 @@ class FilesWatcher:
             self._notify.close()
         if before is not None:
             self._retired.append((before, time.monotonic() + _RETIRED_FOR))
+            for notify, _ in self._retired[:-_MOST_RETIRED]:
+                notify.close()
+            del self._retired[:-_MOST_RETIRED]
 
     def _below(self, tops: Collection[str]) -> set[str]:
         return {directory for top in tops for directory, _ in self._selection.walk(top)}

@@ -89,6 +89,7 @@ def test_the_rules_above_count_in_a_repository(tmp_path: Path) -> None:
         "x/__pycache__/a.cpython-311.pyc",
         "a.pyc",
         "x/.a.py.swp",
+        "x/.a.py.swx",
         "x/4913",
         "x/a.py~",
         "x/.#a.py",
@@ -131,6 +132,18 @@ def test_excludes_win_over_patterns(tmp_path: Path) -> None:
     assert not selection.wants("src/x/test_a.py")
     assert not selection.wants("src/test_data/a.py")
     assert not selection.wants("src/fixtures/x/a.py")
+
+
+def test_patterns_that_nothing_matches_are_known(tmp_path: Path) -> None:
+    write(tmp_path, {".gitignore": "*.log\n", "src/x/a.py": "", "a.log": "", "out/b.css": ""})
+    patterns = ["src/**/*", "scr/**/*", "*.log", "*.css", "*.py"]
+    assert Selection(tmp_path, patterns, ["out"], True).unmatched() == (
+        "scr/**/*",
+        "*.log",
+        "*.css",
+    )
+    assert Selection(tmp_path, patterns, [], False).unmatched() == ("scr/**/*",)
+    assert Selection(tmp_path, [], [], True).unmatched() == ()
 
 
 def test_ignored_files_stay_ignored_where_a_pattern_names_them(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from aprp.dev.machine import (
     Answered,
     Arrived,
     Changed,
+    Delay,
+    Delayed,
     Drop,
     Effect,
     Event,
@@ -28,9 +30,9 @@ CHANGE = Changed(("app.py",))
 CRASH = Exited(1, "exit code 3")
 
 
-def machine(*events: Event, most_waiting: int = 10) -> Machine:
+def machine(*events: Event, most_waiting: int = 10, at_once: int = 6) -> Machine:
     """A machine in its first run, after these events."""
-    made = Machine(most_waiting)
+    made = Machine(most_waiting, at_once)
     made.begin()
     for event in events:
         made.handle(event)
@@ -58,18 +60,21 @@ def test_it_begins_with_a_start() -> None:
         pytest.param(TO_LOADING, Killed(1), [], State.ERROR, id="loading-killed"),
         pytest.param(TO_LOADING, Arrived(7), [], State.LOADING, id="loading-arrived"),
         pytest.param(TO_LOADING, Left(7), [], State.LOADING, id="loading-left"),
+        pytest.param(TO_LOADING, Delayed(1), [], State.LOADING, id="loading-delayed"),
         pytest.param(TO_RUNNING, CHANGE, [Kill(1)], State.KILLING, id="running-changed"),
         pytest.param(TO_RUNNING, Answered(1), [], State.RUNNING, id="running-answered"),
         pytest.param(TO_RUNNING, CRASH, [], State.ERROR, id="running-exited"),
         pytest.param(TO_RUNNING, Killed(1), [], State.ERROR, id="running-killed"),
         pytest.param(TO_RUNNING, Arrived(7), [Pass(7)], State.RUNNING, id="running-arrived"),
         pytest.param(TO_RUNNING, Left(7), [], State.RUNNING, id="running-left"),
+        pytest.param(TO_RUNNING, Delayed(1), [], State.RUNNING, id="running-delayed"),
         pytest.param(TO_ERROR, CHANGE, [Start(2), Ping(2)], State.LOADING, id="error-changed"),
         pytest.param(TO_ERROR, Answered(1), [], State.ERROR, id="error-answered"),
         pytest.param(TO_ERROR, CRASH, [], State.ERROR, id="error-exited"),
         pytest.param(TO_ERROR, Killed(1), [], State.ERROR, id="error-killed"),
         pytest.param(TO_ERROR, Arrived(7), [Refuse(7)], State.ERROR, id="error-arrived"),
         pytest.param(TO_ERROR, Left(7), [], State.ERROR, id="error-left"),
+        pytest.param(TO_ERROR, Delayed(1), [], State.ERROR, id="error-delayed"),
         pytest.param(TO_KILLING, CHANGE, [], State.KILLING, id="killing-changed"),
         pytest.param(TO_KILLING, Answered(1), [], State.KILLING, id="killing-answered"),
         pytest.param(TO_KILLING, CRASH, [Start(2), Ping(2)], State.LOADING, id="killing-exited"),
@@ -78,6 +83,7 @@ def test_it_begins_with_a_start() -> None:
         ),
         pytest.param(TO_KILLING, Arrived(7), [], State.KILLING, id="killing-arrived"),
         pytest.param(TO_KILLING, Left(7), [], State.KILLING, id="killing-left"),
+        pytest.param(TO_KILLING, Delayed(1), [], State.KILLING, id="killing-delayed"),
     ],
 )
 def test_a_transition(
@@ -93,6 +99,60 @@ def test_waiting_requests_pass_in_their_order_before_anything_else() -> None:
     assert made.handle(Answered(1)) == [Pass(3), Pass(1), Pass(2), Ready(())]
     assert made.live == (3, 1, 2)
     assert made.waiting == ()
+
+
+def test_a_few_at_a_time_are_let_through() -> None:
+    made = machine(*map(Arrived, range(1, 6)), at_once=2)
+    assert made.handle(Answered(1)) == [Pass(1), Pass(2), Delay(1), Ready(())]
+    assert made.handle(Arrived(6)) == []
+    assert made.handle(Left(2)) == [Pass(3)]
+    # One that has not been let through makes no place.
+    assert made.handle(Left(5)) == []
+    assert (made.live, made.waiting) == ((1, 3), (4, 6))
+    assert made.handle(Left(1)) == [Pass(4)]
+    assert made.handle(Left(3)) == [Pass(6)]
+    assert made.handle(Arrived(7)) == [Pass(7)]
+
+
+def test_those_who_take_long_are_not_waited_for() -> None:
+    made = machine(*map(Arrived, range(1, 6)), at_once=2)
+    made.handle(Answered(1))
+    assert made.handle(Delayed(1)) == [Pass(3), Pass(4), Delay(1)]
+    # The first ones are forgotten: their end makes no place.
+    assert made.handle(Left(1)) == []
+    assert made.handle(Delayed(1)) == [Pass(5)]
+    assert made.handle(Delayed(1)) == []
+
+
+def test_who_went_during_the_moment_is_waited_for_still() -> None:
+    made = machine(*map(Arrived, range(1, 7)), at_once=2)
+    made.handle(Answered(1))
+    assert made.handle(Left(1)) == [Pass(3)]
+    assert made.handle(Delayed(1)) == [Pass(4), Delay(1)]
+    assert made.handle(Delayed(1)) == [Pass(5), Pass(6)]
+
+
+def test_who_waits_for_others_is_not_dropped_by_a_change() -> None:
+    made = machine(*map(Arrived, range(1, 5)), at_once=2)
+    made.handle(Answered(1))
+    assert made.handle(CHANGE) == [Drop(1), Drop(2), Kill(1)]
+    assert made.handle(Delayed(1)) == []
+    made.handle(Killed(1))
+    assert made.handle(Delayed(1)) == []
+    assert made.handle(Answered(2)) == [Pass(3), Pass(4), Ready(("app.py",))]
+
+
+def test_who_waits_for_others_is_refused_by_a_crash() -> None:
+    made = machine(*map(Arrived, range(1, 4)), at_once=2)
+    made.handle(Answered(1))
+    assert made.handle(CRASH) == [Drop(1), Drop(2), Refuse(3)]
+
+
+def test_the_queue_is_bounded_while_it_is_let_through() -> None:
+    made = machine(*map(Arrived, range(1, 4)), at_once=1, most_waiting=3)
+    made.handle(Answered(1))
+    assert made.handle(Arrived(4)) == []
+    assert made.handle(Arrived(5)) == [TurnAway(5)]
 
 
 def test_those_who_came_in_killing_are_answered_by_the_next_run() -> None:

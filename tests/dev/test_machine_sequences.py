@@ -16,6 +16,8 @@ from aprp.dev.machine import (
     Answered,
     Arrived,
     Changed,
+    Delay,
+    Delayed,
     Drop,
     Effect,
     Exited,
@@ -32,7 +34,8 @@ from aprp.dev.machine import (
     TurnAway,
 )
 
-MOST_WAITING = 3
+MOST_WAITING = 5
+AT_ONCE = 2
 FINAL = (Pass, Refuse, TurnAway)
 
 
@@ -43,15 +46,18 @@ class World(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.machine = Machine(MOST_WAITING)
+        self.machine = Machine(MOST_WAITING, AT_ONCE)
         # Backends that are alive, and those that are to be killed.
         self.alive: set[int] = set()
         self.dying: set[int] = set()
         self.pinged: set[int] = set()
+        # The moments that are waited for, by their run.
+        self.delays: list[int] = []
         # What each request was told so far, and who is connected still.
         self.told: dict[int, list[Effect]] = {}
         self.present: set[int] = set()
         self.number = 0
+        self.passed = 0
         self.changes: set[str] = set()
         self.carry_out(self.machine.begin())
 
@@ -64,6 +70,9 @@ class World(RuleBasedStateMachine):
                 case Ping(run):
                     assert run in self.alive
                     self.pinged.add(run)
+                case Delay(run):
+                    assert run == self.machine.run
+                    self.delays.append(run)
                 case Kill(run):
                     assert run in self.alive
                     assert run not in self.dying
@@ -72,7 +81,10 @@ class World(RuleBasedStateMachine):
                     assert request in self.present, "somebody who has left is answered"
                     assert not any(isinstance(each, FINAL) for each in self.told[request])
                     self.told[request].append(effect)
-                    if not isinstance(effect, Pass):
+                    if isinstance(effect, Pass):
+                        assert request > self.passed, "somebody who came later went first"
+                        self.passed = request
+                    else:
                         self.present.discard(request)
                 case Drop(request):
                     assert request in self.present
@@ -110,6 +122,11 @@ class World(RuleBasedStateMachine):
         run = data.draw(st.sampled_from(sorted(self.pinged)))
         self.carry_out(self.machine.handle(Answered(run)))
 
+    @precondition(lambda self: self.delays)
+    @rule()
+    def a_moment_is_over(self) -> None:
+        self.carry_out(self.machine.handle(Delayed(self.delays.pop(0))))
+
     @rule(data=st.data())
     def late_news(self, data: st.DataObject) -> None:
         earlier = sorted(set(range(1, self.machine.run)) - self.alive)
@@ -144,8 +161,10 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def nobody_waits_where_nothing_comes(self) -> None:
-        if self.machine.state in (State.RUNNING, State.ERROR):
+        if self.machine.state is State.ERROR:
             assert not self.machine.waiting
+        if self.machine.state is State.RUNNING and self.machine.waiting:
+            assert self.machine.run in self.delays
         if self.machine.state is not State.RUNNING:
             assert not self.machine.live
         assert len(self.machine.waiting) <= MOST_WAITING
@@ -164,6 +183,8 @@ class World(RuleBasedStateMachine):
                 self.backend_ends()
         if self.machine.state is State.LOADING:
             self.carry_out(self.machine.handle(Answered(self.machine.run)))
+        while self.delays:
+            self.a_moment_is_over()
         assert all(self.told[number] for number in self.present)
 
 

@@ -101,3 +101,12 @@ def test_changes_far_apart_do_not_wait_for_longer_though_nobody_looks() -> None:
     backend.play(changes, 12.0)
     waits = [start - change for start, change in zip(backend.starts, changes, strict=True)]
     assert max(waits) <= QUIET + 0.002
+
+
+def test_changes_that_become_slower_do_not_wait_for_longer() -> None:
+    # Each comes when the start that the one before has led to is over.
+    backend = Backend(0.02, asked=False)
+    changes = list(itertools.accumulate([1.0, 0.2, 0.3, 0.5, 0.9, 1.5, 2.4, 2.4, 2.4]))
+    backend.play(changes, 14.0)
+    waits = [start - change for start, change in zip(backend.starts, changes, strict=True)]
+    assert max(waits[-4:]) <= QUIET + 0.002

@@ -101,9 +101,14 @@ def test_many_new_directories_at_once(start: Start, tmp_path: Path) -> None:
     told = start()
     names = [f"d{number % 20}/e{number}/f" for number in range(100)]
     write(tmp_path, *names)
-    told.until_now()
-    write(tmp_path, *names)
-    assert told.until_now() >= set(names)
+    # A directory that is found to be new is told by one file of it, and watched from then on. That
+    # is not in order: who watched before may still have something to tell of.
+    for _ in range(10):
+        told.until_now()
+        write(tmp_path, *names)
+        if told.until_now() >= set(names):
+            return
+    pytest.fail("some directories are not watched")
 
 
 def test_ignored_directories_are_not_entered(start: Start, tmp_path: Path) -> None:

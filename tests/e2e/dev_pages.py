@@ -10,11 +10,11 @@ GET /slow               begins, and ends when there is a file `go`
 
 import gzip
 import hashlib
-import os
 import secrets
 import sys
 import time
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src data:; "
@@ -44,8 +44,7 @@ class Handler(SimpleHTTPRequestHandler):
             super().do_HEAD()
 
     def file(self, prefix: str) -> bytes:
-        with open(self.path.removeprefix(prefix), "rb") as file:  # noqa: PTH123
-            return file.read()
+        return Path(self.path.removeprefix(prefix)).read_bytes()
 
     def packed(self) -> None:
         body = gzip.compress(self.file("/packed/"), mtime=0)
@@ -74,7 +73,7 @@ class Handler(SimpleHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(b"<!doctype html><title>slow</title><p>one")
-        while not os.path.exists("go"):  # noqa: PTH110
+        while not Path("go").exists():
             time.sleep(0.01)
         self.wfile.write(b"<p>two")
 

@@ -1,9 +1,7 @@
 """The development proxy before backends of all kinds, and what it leaves behind: nothing."""
 
 import contextlib
-import json
 import os
-import re
 import selectors
 import signal
 import socket
@@ -15,6 +13,7 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from tests.e2e.clients import Connection
 from tests.e2e.content import PROJECT
@@ -27,6 +26,7 @@ from tests.e2e.programs import (
     require,
     wait_until,
 )
+from tests.peers import closed_port
 
 ECHO = """\
 import asyncio, sys
@@ -65,8 +65,8 @@ def test_websockets_of_tornado(tmp_path: Path) -> None:
     (tmp_path / "echo.py").write_text(ECHO)
     with Dev(tmp_path, command=(sys.executable, "echo.py", "{port}")) as dev:
         # Tornado compares the page's origin with the name that it is asked by.
-        url, origin = f"ws://127.0.0.1:{dev.port}/echo", f"http://127.0.0.1:{dev.port}"
-        with connect(url, origin=origin, proxy=None, close_timeout=1) as websocket:  # type: ignore[arg-type]
+        url, origin = f"ws://127.0.0.1:{dev.port}/echo", Origin(f"http://127.0.0.1:{dev.port}")
+        with connect(url, origin=origin, proxy=None, close_timeout=1) as websocket:
             for message in ("hello", "x" * 200_000):
                 websocket.send(message)
                 assert websocket.recv(PATIENCE) == message
@@ -74,7 +74,7 @@ def test_websockets_of_tornado(tmp_path: Path) -> None:
             with pytest.raises(ConnectionClosedError):
                 websocket.recv(PATIENCE)
         dev.change("three")
-        with connect(url, origin=origin, proxy=None) as websocket:  # type: ignore[arg-type]
+        with connect(url, origin=origin, proxy=None) as websocket:
             websocket.send("again")
             assert websocket.recv(PATIENCE) == "again"
 
@@ -121,8 +121,7 @@ def test_forked_children_are_killed_with_it(tmp_path: Path) -> None:
 
 
 def test_a_hundred_megabytes_of_output(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
+    port = closed_port()
     (tmp_path / "version").write_text("one")
     out = tmp_path / "out.log"
     command = (sys.executable, "-m", "aprp", "dev", "127.0.0.1:0", str(port), "--exclude", "*.log")
@@ -150,10 +149,7 @@ def test_a_hundred_megabytes_of_output(tmp_path: Path) -> None:
 def test_output_that_nobody_takes_holds_up_nobody_else(tmp_path: Path) -> None:
     # The reader of the pipe is stopped: the backend has to wait, the proxy must not.
     ours, theirs = os.pipe()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        front = listening.getsockname()[1]
+    port, front = closed_port(), closed_port()
     (tmp_path / "version").write_text("one")
     command = (sys.executable, "-m", "aprp", "dev", str(front), str(port))
     program = subprocess.Popen(
@@ -243,6 +239,28 @@ def test_in_a_terminal(tmp_path: Path) -> None:
     assert b"\x1b[36maprp: loading" in seen
 
 
+def test_a_crowd_that_waited_finds_place_in_a_short_queue(tmp_path: Path) -> None:
+    # A server with one thread and a queue of five: what finds no place is tried again by TCP after
+    # 1, 3, 7, 15, 31 seconds, and a hundred at once would take minutes.
+    script = """\
+import http.server, os, sys, time
+while not os.path.exists("go"):
+    time.sleep(0.01)
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *words): pass
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+    command = (sys.executable, "-c", script, "{port}")
+    with Dev(tmp_path, "--exclude", "go", command=command) as dev, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Connection(dev.port)) for _ in range(100)]
+        for client in clients:
+            client.ask("/version")
+        began = time.monotonic()
+        (tmp_path / "go").write_text("")
+        assert {client.read_reply().status for client in clients} == {200}
+        assert time.monotonic() - began < 10
+
+
 def test_the_queue_is_bounded(tmp_path: Path) -> None:
     with Dev(tmp_path, version="never") as dev:
         dev.wait_line("^sleeping")
@@ -311,71 +329,3 @@ def test_watchman(tmp_path: Path) -> None:
         subprocess.run(
             (wrapper / "watchman", "shutdown-server"), capture_output=True, timeout=60, check=False
         )
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["8000"], "BACKEND is missing"),
-        (["8000", "8001"], "--exec COMMAND ... is missing"),
-        (["8000", "8001", "--exec"], "--exec COMMAND ... is missing"),
-        (["8000", "x", "--exec", "true"], "BACKEND: 'x' is not a port"),
-        (["8000", "8000", "--exec", "true"], "they need different ports"),
-        (["8000", "8001", "--exec", "no-such-program-here"], "no such program"),
-        (["8000", "8001", "--exec", "python x.py"], "without quotes"),
-        (["8000", "8001", "--graceful", "x", "--exec", "true"], "--graceful: 'x'"),
-        (["8000", "8001", "--patern", "x", "--exec", "true"], "--pattern"),
-        (["8000", "8001", "--pattern", "/x/*", "--exec", "true"], "leads out of"),
-        (["8000", "8001", "--watcher", "x", "--exec", "true"], "--watcher"),
-    ],
-)
-def test_a_mistake_is_one_line(
-    arguments: list[str],
-    says: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    from aprp import cli
-
-    monkeypatch.chdir(tmp_path)
-    assert cli.main(["dev", *arguments]) == 2
-    told = capsys.readouterr().err
-    assert says in told
-    assert told.startswith("aprp: ")
-    assert told.count("\n") == 1
-
-
-def test_help(capsys: pytest.CaptureFixture[str]) -> None:
-    from aprp import cli
-
-    assert cli.main(["dev", "--help"]) == 0
-    told = capsys.readouterr().out
-    assert "usage: aprp dev [options] BIND BACKEND --exec COMMAND ..." in told
-    assert max(map(len, told.splitlines())) <= 100
-
-
-def test_words_after_exec_are_the_commands(tmp_path: Path) -> None:
-    # Also those that would be options of aprp.
-    script = "import json, sys; print(json.dumps(sys.argv[1:])); sys.exit(5)"
-    words = ("--version", "--exec", "--pattern", "a b", "")
-    with Dev(tmp_path, command=(sys.executable, "-c", script, *words)) as dev:
-        dev.wait_line("^aprp: error: exit code 5")
-        line = dev.wait_line(r"^(\[.*\])$")
-    assert json.loads(line[1]) == list(words)
-
-
-def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        done = subprocess.run(
-            (sys.executable, "-m", "aprp", "dev", f"127.0.0.1:{port}", "1", "--exec", "true"),
-            cwd=tmp_path,
-            env=environment(PYTHONPATH=str(PROJECT)),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-    assert done.returncode == 2
-    assert re.fullmatch(r"aprp: BIND: cannot listen on port \d+ of 127\.0\.0\.1: .*\n", done.stderr)
