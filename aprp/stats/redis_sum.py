@@ -24,6 +24,8 @@ _log = logging.getLogger("aprp")
 # Between attempts while Redis is down, in intervals: doubled each time.
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 5.0
+# A task that is to end and has not is told again, in seconds.
+_CANCEL_AGAIN: Final = 0.05
 
 
 class RedisSum:
@@ -60,9 +62,10 @@ class RedisSum:
     async def stop(self) -> None:
         """End the exchange; what is counted from now on is left to `finish`."""
         task, self._task = self._task, None
-        if task is not None:
+        # redis-py uses asyncio.wait_for, which before Python 3.12 can lose a cancellation.
+        while task is not None and not task.done():
             task.cancel()
-            await asyncio.wait([task])
+            await asyncio.wait([task], timeout=_CANCEL_AGAIN)
 
     def finish(self) -> None:
         """Write the last totals when all workers have ended; waits for REDIS_TIMEOUT at most."""

@@ -79,6 +79,21 @@ def test_only_the_first_worker_talks_to_redis(redis: RedisServer) -> None:
     assert redis.told("EXISTS", "{second}:runs") == 0
 
 
+def test_it_can_be_stopped_at_any_moment(redis: RedisServer) -> None:
+    async def running() -> None:
+        for turns in range(120):
+            shared = begin(redis, counted(1), "stopped")
+            shared.attach(0)
+            shared.start()
+            # From the first turn of the loop on, to where records have been exchanged.
+            for _ in range(turns // 2):
+                await asyncio.sleep(0.0001 if turns % 2 else 0)
+            await asyncio.wait_for(shared.stop(), PATIENCE)
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(running())
+
+
 def test_a_last_write_in_the_millisecond_of_another(redis: RedisServer) -> None:
     async def running(shared: RedisSum) -> None:
         shared.attach(0)
