@@ -26,6 +26,9 @@ FIRST, REQUEST, ORIGIN, SIZES = (
     "aprp_origin_duration_seconds",
     "aprp_range_size_bytes",
 )
+# Seconds: a time that is measured, and how far the event loop's clock, which stands still during a
+# turn of the loop, may be off.
+LONG, TICK = 0.05, 0.01
 
 
 def metrics(proxy: Proxy) -> dict[str, float]:
@@ -154,23 +157,24 @@ def test_the_times(origin: ScriptedOrigin, start_proxy: StartProxy) -> None:
         connection.ask(path)
         assert asked.wait(PATIENCE)
         came = time.monotonic()
-        # Whatever this takes is the origin's time.
-        assert proxy.get("/status").status == 200
+        # The origin's time.
+        time.sleep(LONG)
         spoke = time.monotonic()
         speak.set()
         assert connection.read_head().status == 200
         assert connection.read(5) == b"12345"
         heard = time.monotonic()
-        assert proxy.get("/status").status == 200
+        time.sleep(LONG)
         went_on = time.monotonic()
         go_on.set()
         assert connection.read(5) == b"67890"
         told = wait_measured(proxy, 1)
     over = time.monotonic()
-    assert spoke - came <= told[f"{ORIGIN}_sum"] <= heard - begun
-    assert spoke - came <= told[f"{FIRST}_sum"] <= heard - begun
-    assert told[f"{ORIGIN}_sum"] <= told[f"{FIRST}_sum"]
-    assert (spoke - came) + (went_on - heard) <= told[f"{REQUEST}_sum"] <= over - begun
+    assert spoke - came - TICK <= told[f"{ORIGIN}_sum"] <= heard - begun + TICK
+    assert spoke - came - TICK <= told[f"{FIRST}_sum"] <= heard - begun + TICK
+    assert told[f"{ORIGIN}_sum"] <= told[f"{FIRST}_sum"] + TICK
+    both = (spoke - came) + (went_on - heard)
+    assert both - TICK <= told[f"{REQUEST}_sum"] <= over - begun + TICK
     assert told[f"{ORIGIN}_bucket,+Inf"] == told[f"{FIRST}_count"] == 1
 
 
