@@ -257,21 +257,28 @@ class Room:
     def used(self) -> int:
         """How many bytes the files take by their lengths, and those under way will take."""
         used = 0
+        counted = set()
+        # These first: what is given its name meanwhile is counted here, and there it is known.
+        for entry in self._entries():
+            if (about := _about(entry)) is not None:
+                counted.add(about.st_ino)
+                # Of parts all is counted from the beginning.
+                used += _total(entry.name) if entry.name.endswith(_PARTS) else about.st_size
         with os.scandir(self.directory) as found:
             for entry in found:
-                used += 0 if entry.name.startswith(".") else _size(entry)
-        for entry in self._entries():
-            # Of parts all is counted from the beginning.
-            used += _total(entry.name) if entry.name.endswith(_PARTS) else _size(entry)
+                about = None if entry.name.startswith(".") else _about(entry)
+                if about is not None and about.st_ino not in counted:
+                    used += about.st_size
         return used
 
 
-def _size(entry: os.DirEntry[str]) -> int:
+def _about(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """What there is of a file; None where it is gone, or something else."""
     try:
         about = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
-        return 0
-    return about.st_size if stat.S_ISREG(about.st_mode) else 0
+        return None
+    return about if stat.S_ISREG(about.st_mode) else None
 
 
 def _digest(name: str) -> str:

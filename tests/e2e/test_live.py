@@ -173,11 +173,15 @@ def test_an_operator_has_a_file_fetched_whole(source: FaultOrigin, pair: Proxy) 
     with EventStream(pair) as stream:
         reply = act(pair, "warm", [before["id"]])
         assert (reply.status, json.loads(reply.body)) == (202, {"warming": 1})
-        event = stream.until(lambda told: told["objects"])
+        # The fetch of what was asked for before may still be there.
+        event = stream.until(
+            lambda told: any(
+                fill["begin"] == 0 for each in told["objects"] for fill in each["map"]["fills"]
+            )
+        )
         (known,) = event["objects"]
         assert known["name"] == file.path
         assert known["map"]["readers"] == []
-        assert known["map"]["fills"][0]["begin"] == 0
         assert event["transfers"]["total"] == 0
         go_on.set()
         stream.until(lambda told: not told["objects"])
