@@ -3,7 +3,7 @@
 import json
 
 from tests.e2e.caching import MIB, get_range, get_whole
-from tests.e2e.events import act, one_object
+from tests.e2e.events import act, objects, one_object
 from tests.e2e.fault_files import File, Plan
 from tests.e2e.fault_origin import FaultOrigin
 from tests.e2e.programs import wait_until
@@ -63,8 +63,11 @@ def test_a_file_that_has_changed(source: FaultOrigin, cached_proxy: Proxy) -> No
     warm(cached_proxy, file)
 
     def replaced() -> bool:
-        told = one_object(cached_proxy, file.path)
-        return bool(told["id"] != before and told["present_bytes"] == file.size)
+        # For a moment neither is there.
+        return any(
+            told["id"] != before and told["present_bytes"] == file.size
+            for told in objects(cached_proxy, search=file.path)["objects"]
+        )
 
     wait_until(replaced, "the new version is stored whole")
     check_hit(cached_proxy, file)
