@@ -18,7 +18,11 @@ def warm(proxy: Proxy, file: File) -> None:
 
 def wait_whole(proxy: Proxy, file: File) -> None:
     wait_until(
-        lambda: one_object(proxy, file.path)["present_bytes"] == file.size, "all of it is stored"
+        lambda: any(
+            told["present_bytes"] == file.size
+            for told in objects(proxy, search=file.path)["objects"]
+        ),
+        "all of it is stored",
     )
 
 
