@@ -21,7 +21,14 @@ from aprp.media.shelves import Shelves
 from aprp.media.source import Source
 from aprp.media.version import Version
 from aprp.semantics.cache_status import cache_status
-from aprp.semantics.freshness import Fresh, MustAsk, StaleWhileRevalidating, Verdict, judge
+from aprp.semantics.freshness import (
+    Fresh,
+    MustAsk,
+    StaleWhileRevalidating,
+    Verdict,
+    judge,
+    may_collapse,
+)
 from aprp.semantics.vary import selected
 from aprp.stats.counters import Count
 from aprp.upstream.errors import OriginClosed, OriginFailure
@@ -97,6 +104,7 @@ class Library:
         None: nothing is stored for it, and `passer` has answered. Raises an OriginFailure,
         OnlyIfCached, or what a Delivery raises.
         """
+        arrived = time.monotonic()
         collapsed = False
         directives = request.directives
         while not passer.aborted:
@@ -130,10 +138,12 @@ class Library:
                 await passer.wait(opening)
                 found = await self._own(opening, shelf, request, version, must_ask, passer)
             else:
-                self._context.counters.add(Count.COLLAPSED)
+                if not collapsed:
+                    self._context.counters.add(Count.COLLAPSED)
                 collapsed = True
                 await passer.wait(opening)
-                found = self._shared(opening, request, version, must_ask)
+                asked_since = opening.began >= arrived
+                found = self._shared(opening, request, version, must_ask, asked_since)
                 if found is None:
                     continue
             return None if found is None else replace(found, collapsed=collapsed)
@@ -188,13 +198,19 @@ class Library:
         request: Request,
         version: Version | None,
         must_ask: MustAsk | None,
+        asked_since: bool,
     ) -> Found | None:
-        """What another's opening has brought; None: look again."""
+        """What another's opening has brought; None: look again.
+
+        `asked_since`: it asked the origin after this request came, and so its answer is as good as
+        one of its own. That of an earlier question may not do for it.
+        """
         fwd = "miss" if must_ask is None else must_ask.reason
         match opening.outcome:
             case Admitted(found, _) | Confirmed(found):
-                # Its answer came after this request did: it is as good as an own one.
-                if not found.changed and selected(found.entry.vary, request.get):
+                policy = found.policy(request.source.policy.heuristic_max)
+                usable = asked_since or may_collapse(policy, request.directives, time.time())
+                if usable and not found.changed and selected(found.entry.vary, request.get):
                     return self._found(request, found, fwd, opening.status)
                 return None
             case Failed(error):

@@ -46,8 +46,9 @@ class Opening:
 
     `stale` is what is stored and needs to be confirmed; `passer` delivers an answer that is not
     stored, None where nobody waits for it. `settled` is done when `outcome` is known, `finished`
-    when the answer is over. `purges` is `Cache.purges` of the key from before the origin is asked:
-    at another number, what the origin answers is no answer for who comes now.
+    when the answer is over. `began` is a time of the monotonic clock. `purges` is `Cache.purges` of
+    the key from before the origin is asked: at another number, what the origin answers is no answer
+    for who comes now.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Opening:
         self._own_range: RangeSpec | None = None
         self._sent: RangeSpec | None = None
         self._sent_at = 0.0
+        self.began = time.monotonic()
         self._keeping: Keeping | None = None
         self._wanted_by: set[Delivery] = set()
         self.status = 0

@@ -240,12 +240,7 @@ def judge(
             return Fresh(age, ttl)
         # What clients state here is advice (section 5.2.1): better a fresh response than none.
         return MustAsk(age, ttl, True, "request")
-    if (
-        directives.no_cache
-        or directives.must_revalidate
-        or directives.proxy_revalidate
-        or directives.s_maxage is not None
-    ):
+    if directives.no_cache or _never_stale(directives):
         return MustAsk(age, ttl, False, "stale")
 
     staleness = -ttl
@@ -261,6 +256,25 @@ def judge(
     window = directives.stale_if_error
     allowed = max(default_stale_if_error if window is None else window, request.stale_if_error or 0)
     return MustAsk(age, ttl, staleness < allowed, "stale")
+
+
+def may_collapse(stored: Policy, request: Directives, now: float) -> bool:
+    """Whether the answer to a question may do for a request that came after it had been asked.
+
+    Not where each use needs a validation of its own (RFC 9111 sections 4, 5.2.1.4, 5.2.2.2 and
+    5.2.2.4). One that is no more than stale on arrival may.
+    """
+    directives = stored.directives
+    if directives.no_cache or request.no_cache:
+        return False
+    return stored.lifetime.seconds > stored.age(now) or not _never_stale(directives)
+
+
+def _never_stale(directives: Directives) -> bool:
+    """Whether the response is never to be used when stale."""
+    return (
+        directives.must_revalidate or directives.proxy_revalidate or directives.s_maxage is not None
+    )
 
 
 def _accepts_stale(request: Directives, staleness: float) -> bool:

@@ -1,5 +1,6 @@
 """What is stale: asked about once, refreshed, replaced, or served where origins fail."""
 
+import contextlib
 import threading
 
 import pytest
@@ -14,8 +15,10 @@ from tests.e2e.caching import (
     in_threads,
     small_file,
 )
+from tests.e2e.clients import Connection
 from tests.e2e.fault_files import Plan
 from tests.e2e.fault_origin import FaultOrigin
+from tests.e2e.programs import wait_until
 from tests.e2e.servers import Proxy, StartProxy
 
 SIZE = 3 * SLICE + 5
@@ -44,6 +47,36 @@ def test_many_clients_of_a_stale_object_cause_one_question(
     file.delay = 1.0
     in_threads([lambda: get_whole(cached_proxy, file)] * 12)
     assert len(file.served) == 2
+    assert file.sent == file.size
+
+
+@pytest.mark.parametrize(
+    ("freshness", "questions"),
+    [("max-age=60", 1), ("max-age=0", 1), ("no-cache", 2), ("max-age=0, must-revalidate", 2)],
+)
+def test_who_comes_while_the_origin_is_asked(
+    source: FaultOrigin, start_proxy: StartProxy, freshness: str, questions: int
+) -> None:
+    # RFC 9111 section 4: what a client has written may not be in an answer that others wait for.
+    proxy = start_proxy("--upstream", source.url, cache=True)
+    file = small_file(source, f"Cache-Control: {freshness}")
+    released = threading.Event()
+    file.plans.append(Plan(wait=released))
+    first, *others = (Connection(proxy.port) for _ in range(4))
+    with contextlib.ExitStack() as stack:
+        for connection in (first, *others):
+            stack.enter_context(connection)
+        first.ask(file.path)
+        file.wait_requests(1)
+        for connection in others:
+            connection.ask(file.path)
+        wait_until(
+            lambda: proxy.stats()["cache"]["requests"]["collapsed"] == len(others), "all wait"
+        )
+        released.set()
+        for connection in (first, *others):
+            check_whole(connection.read_reply(), file)
+    assert [served.status for served in file.served] == [200, 304][:questions]
     assert file.sent == file.size
 
 

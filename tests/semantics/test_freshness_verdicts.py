@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aprp.semantics.cache_control import Directives
+from aprp.semantics.cache_control import Directives, request_directives
 from aprp.semantics.freshness import (
     Fresh,
     MustAsk,
@@ -12,6 +12,7 @@ from aprp.semantics.freshness import (
     Verdict,
     assess,
     judge,
+    may_collapse,
     policy,
 )
 from tests.semantics.times import NOW, at, getting
@@ -275,3 +276,28 @@ def test_a_stale_response_is_used_only_where_that_is_allowed(
     elif isinstance(found, StaleWhileRevalidating):
         assert -found.ttl < (20 if "stale-while-revalidate=20" in stated else default)
         assert found.ttl + age > 0  # the lifetime
+
+
+@pytest.mark.parametrize(
+    ("response", "request_field", "enough"),
+    [
+        ("max-age=60", None, True),
+        ("max-age=60", "max-age=0", True),
+        ("max-age=60", "no-cache", False),
+        ("max-age=60, no-cache", None, False),
+        ("max-age=60, must-revalidate", None, True),
+        ("max-age=0", None, True),
+        ("max-age=0, must-revalidate", None, False),
+        ("max-age=0, proxy-revalidate", None, False),
+        ("s-maxage=0", None, False),
+        ("no-cache", None, False),
+        ("public", None, True),
+    ],
+)
+def test_what_was_asked_for_before_a_request_came(
+    response: str, request_field: str | None, enough: bool
+) -> None:
+    stored = policy(getting(DATE, ("Cache-Control", response)), 200, NOW, NOW)
+    given = [] if request_field is None else [("Cache-Control", request_field)]
+    asked = request_directives(getting(*given))
+    assert may_collapse(stored, asked, NOW) is enough
