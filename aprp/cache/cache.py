@@ -47,14 +47,16 @@ class Cache:
         keep_open: int = 512,
         *,
         retry: float = 5.0,
+        patience: float = 15.0,
         period: float = 1.0,
     ) -> None:
         """Open nothing yet: `start` does, in each process.
 
         size: CACHE_SIZE, bytes on disk. slice_size: bytes of what is fetched and checked as one.
         dirty_limit: bytes written and not yet on the disk, a process. keep_open: extents that are
-        kept mapped. retry: seconds until a directory that failed is tried again. period: seconds
-        between rounds of housekeeping.
+        kept mapped. retry: seconds until a directory that failed is tried again. patience: seconds
+        for which a client may have to wait for the disk, after which it is taken for one that
+        failed. period: seconds between rounds of housekeeping.
         """
         self.directory = directory
         self.size = size
@@ -65,7 +67,7 @@ class Cache:
         self._keep_open = keep_open
         self._period = period
         self._dirty_limit = dirty_limit
-        self._disk = Disk(directory, size, slice_size, retry)
+        self._disk = Disk(directory, size, slice_size, retry, patience)
         self._open: OrderedDict[tuple[int, int], Extent] = OrderedDict()
         # By name, so that an extent of which only its use is to be noted is not kept open.
         self._used: dict[tuple[int, int], int] = {}
@@ -257,7 +259,7 @@ class Cache:
             raise CannotStore("the disk is slower than the origin (DIRTY_LIMIT)")
         known = self.extent(version, number)
         extent = await self._disk.run(
-            lambda store: store.prepare(version, number, size, first, count, known)
+            lambda store: store.prepare(version, number, size, first, count, known), awaited=True
         )
         self.touch(extent)
         return extent if self._open.get((version, number)) is extent else self._keep(extent)

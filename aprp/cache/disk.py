@@ -33,13 +33,21 @@ _UPKEEP = key_place("\0upkeep")
 """The lease of the one process that does the upkeep for all."""
 _EVICTION = 0.2
 """Seconds that a round of housekeeping may take to make room."""
+_BUSY = 60.0
+"""Seconds that a thread waits for other processes at the index: they wait for the same disk."""
 
 
 class Disk:
     """One thread that writes, one that looks entries up; methods are called on the event loop."""
 
-    def __init__(self, directory: Path, size: int, slice_size: int, retry: float) -> None:
-        """Prepare nothing yet. retry: seconds until a directory that failed is tried again."""
+    def __init__(
+        self, directory: Path, size: int, slice_size: int, retry: float, patience: float
+    ) -> None:
+        """Prepare nothing yet.
+
+        retry: seconds until a directory that failed is tried again. patience: seconds for which a
+        client may have to wait for the disk.
+        """
         self.problem: str | None = None
         self.state: State | None = None
         self.leases: Leases | None = None
@@ -49,6 +57,7 @@ class Disk:
         self._size = size
         self._slice_size = slice_size
         self._retry = retry
+        self._patience = patience
         self._retry_at = 0.0
         self._store: Store | None = None
         self._upkeep: Upkeep | None = None
@@ -107,10 +116,11 @@ class Disk:
 
     # Work
 
-    async def run(self, work: Callable[[Store], T]) -> T:
+    async def run(self, work: Callable[[Store], T], *, awaited: bool = False) -> T:
         """Do it in the thread that writes, in the order of the calls.
 
-        Raises CannotStore for all that is the directory's fault, which is `problem` from then on.
+        awaited: a client waits for it, who is not to wait for a disk that hangs. Raises CannotStore
+        for all that is the directory's fault, which is `problem` from then on.
         """
 
         def call() -> T:
@@ -121,7 +131,9 @@ class Disk:
         if self._writer is None:
             raise CannotStore("the cache is closed")
         try:
-            return await self._submit(call)
+            # What the thread still does after that is of no harm.
+            async with asyncio.timeout(self._patience if awaited else None):
+                return await self._submit(call)
         except FAILURES as error:
             self.trouble(error)
             raise CannotStore(why(error, self._directory)) from error
@@ -132,7 +144,8 @@ class Disk:
             return []
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._finder, self._find, key, self.epoch)
+            async with asyncio.timeout(self._patience):
+                return await loop.run_in_executor(self._finder, self._find, key, self.epoch)
         except FAILURES as error:
             self.trouble(error)
             return []
@@ -140,7 +153,7 @@ class Disk:
     def _find(self, key: str, epoch: int) -> list[Entry]:
         if self._index is None or self._index_epoch != epoch:
             self._close_index()
-            self._index = Index(index_path(self._directory))
+            self._index = Index(index_path(self._directory), busy=_BUSY)
             self._index_epoch = epoch
         return self._index.find(key)
 
@@ -195,7 +208,9 @@ class Disk:
 
     def _open_store(self, state: State, probe: bool = False) -> None:
         self._close_store()
-        self._store = Store(self._directory, state, size=self._size, slice_size=self._slice_size)
+        self._store = Store(
+            self._directory, state, size=self._size, slice_size=self._slice_size, busy=_BUSY
+        )
         if probe:
             self._store.probe()
 

@@ -22,7 +22,10 @@ from aprp.cache.rows import (
     values_of,
 )
 
-__all__ = ["ENTRY_COST", "NO_EXTENT", "Change", "ExtentRow", "Index", "IndexFailure"]
+__all__ = ["BUSY", "ENTRY_COST", "NO_EXTENT", "Change", "ExtentRow", "Index", "IndexFailure"]
+
+BUSY = 5.0
+"""Seconds to wait for other processes where nothing else is said."""
 
 _PAGE = 256
 _LAST_CHARACTER = chr(0x10FFFF)
@@ -40,7 +43,7 @@ class Index:
     IndexFailure for everything else that goes wrong (disk full, locked for longer than `busy`).
     """
 
-    def __init__(self, path: Path, *, busy: float = 5.0) -> None:
+    def __init__(self, path: Path, *, busy: float = BUSY) -> None:
         """Open `path`, or make it; busy: seconds to wait for other processes."""
         self._db = Connection(path, busy)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from aprp.cache import eviction
 from aprp.cache.entry import CannotStore, Entry
 from aprp.cache.extent import HEADER, Extent, extent_path
-from aprp.cache.index import Index
+from aprp.cache.index import BUSY, Index
 from aprp.cache.layout import index_path, state_path
 from aprp.cache.rows import NO_EXTENT, Change, ExtentRow
 from aprp.cache.state import State
@@ -41,9 +41,18 @@ class Store:
     """
 
     def __init__(
-        self, directory: Path, state: State, *, size: int = 0, slice_size: int = 1 << 20
+        self,
+        directory: Path,
+        state: State,
+        *,
+        size: int = 0,
+        slice_size: int = 1 << 20,
+        busy: float = BUSY,
     ) -> None:
-        """Open the index of a directory that is there; size: CACHE_SIZE in bytes."""
+        """Open the index of a directory that is there.
+
+        size: CACHE_SIZE in bytes. busy: seconds to wait for other processes at the index.
+        """
         self.directory = directory
         self.state = state
         self.size = size
@@ -53,7 +62,7 @@ class Store:
         self.objects = 0
         """Responses stored, as of the last round of housekeeping."""
         self._identity = _identity(directory)
-        self.index = Index(index_path(directory))
+        self.index = Index(index_path(directory), busy=busy)
         noted = self.index.totals()[2]
         if state.used < noted:
             # The file of the words is new, or older than the index after a loss of power.

@@ -38,6 +38,11 @@ def why(error: BaseException, directory: Path) -> str:
                 f"CACHE_DIR cannot be used: {_no_directory(_where(error, directory))} is not a"
                 " directory; set it to another path"
             )
+        case TimeoutError():
+            return (
+                f"the disk of CACHE_DIR {directory} does not answer in time: look whether it is"
+                " overloaded, or the server that it belongs to is gone"
+            )
         case OSError(errno=errno.EMFILE):
             return "too many files are open: raise the limit of open files (ulimit -n)"
         case OSError():

@@ -1,17 +1,19 @@
 """An index, a disk, a round that fails while the cache runs."""
 
+import asyncio
 import errno
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from aprp.cache import disk
-from aprp.cache.cache import CannotStore
+from aprp.cache.cache import CannotStore, Entry
 from aprp.cache.extent import SLICES, Extent
-from aprp.cache.index import Index
+from aprp.cache.index import BUSY, Index
 from aprp.cache.layout import index_path
 from aprp.cache.rows import IndexFailure
 from aprp.cache.store import DirectoryLost
@@ -100,6 +102,60 @@ async def test_an_index_that_cannot_be_opened(directory: Path) -> None:
     await until(lambda: cache.problem is None)
     await is_stored(cache)
     await cache.close()
+
+
+@contextmanager
+def locked_by_another(directory: Path) -> Iterator[None]:
+    """Have another process, as it were, in the middle of writing to the index."""
+    database = sqlite3.connect(database_of(directory), isolation_level=None)
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        database.close()
+
+
+@both_loops
+async def test_another_process_at_the_index_is_waited_for(directory: Path) -> None:
+    entry = make_entry()
+    async with running(directory) as cache:
+        await cache.add(entry)
+        with locked_by_another(directory):
+            storing = asyncio.create_task(store_extent(cache, entry))
+            # Longer than tools wait.
+            done, _ = await asyncio.wait([storing], timeout=BUSY + 0.5)
+            assert not done
+            assert cache.problem is None
+            assert await cache.find(entry.key) == [entry]
+        extent = await storing
+        assert extent.stored(0)
+        assert cache.problem is None
+
+
+@both_loops
+async def test_a_disk_that_hangs_keeps_nobody_waiting(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = make_entry()
+    go = threading.Event()
+    find = Index.find
+
+    def hangs(index: Index, key: str) -> list[Entry]:
+        assert go.wait(10)
+        return find(index, key)
+
+    async with running(directory, patience=0.05) as cache:
+        await cache.add(entry)
+        with locked_by_another(directory), pytest.raises(CannotStore, match="does not answer"):
+            await store_extent(cache, entry)
+        await until(lambda: cache.problem is None)
+        monkeypatch.setattr(Index, "find", hangs)
+        assert await cache.find(entry.key) == []
+        assert cache.problem is not None and "does not answer in time" in cache.problem
+        go.set()
+        await until(lambda: cache.problem is None)
+        await store_extent(cache, entry)
+        assert await cache.find(entry.key) == [entry]
 
 
 # Reading and writing out

@@ -151,6 +151,11 @@ class Proxy(Program):
         """The text of the log."""
         return self.log_file.read_text() if self.log_file.exists() else ""
 
+    def warnings(self) -> list[dict[str, Any]]:
+        """The lines of the log so far that warn of something or tell of an error."""
+        lines = [json.loads(line) for line in self.log().split("\n")[:-1]]
+        return [line for line in lines if line["level"] not in ("DEBUG", "INFO")]
+
     def access_lines(self) -> list[dict[str, Any]]:
         """The access lines so far, in the order in which the requests ended."""
         # The last line may be half written.

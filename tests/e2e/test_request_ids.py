@@ -112,24 +112,18 @@ def test_an_interim_answer_has_no_id_of_the_origin(
 # Errors.
 
 
-def warnings(proxy: Proxy) -> list[dict[str, str]]:
-    """The warnings in the log."""
-    lines = [json.loads(line) for line in proxy.log().splitlines()]
-    return [line for line in lines if line["level"] == "WARNING"]
-
-
 def test_an_error_names_the_request_in_answer_and_log(start_proxy: StartProxy) -> None:
     url = f"http://127.0.0.1:{closed_port()}"
     proxy = start_proxy("--upstream", url)
     reply = proxy.get("/a.mp4", **{"X-Request-ID": "job-17"})
     check_problem(reply, 502)
     assert id_of(reply) == json.loads(reply.body)["request_id"] == "job-17"
-    (warning,) = warnings(proxy)
+    (warning,) = proxy.warnings()
     assert warning["request_id"] == "job-17" and "ConnectFailed" in warning["message"]
     assert proxy.wait_access_line("/a.mp4")["request_id"] == "job-17"
     own = proxy.get("/b.mp4")
     assert OWN.fullmatch(id_of(own)) and json.loads(own.body)["request_id"] == id_of(own)
-    assert warnings(proxy)[1]["request_id"] == id_of(own)
+    assert proxy.warnings()[1]["request_id"] == id_of(own)
 
 
 def test_an_error_in_the_text_log(start_proxy: StartProxy) -> None:
