@@ -53,7 +53,7 @@ _TOKEN_SECRET: Final = 32
 
 
 class Application(httputil.HTTPServerConnectionDelegate):
-    """What `tornado.httpserver.HTTPServer` serves; holds what all requests share.
+    """What `aprp.front.server.ProxyServer` serves, or Tornado's own server; holds what is shared.
 
     `settings` is fixed, `counters` is shared by all workers, `origins` are those of UPSTREAM, `tls`
     is for https origins, `embedded` are the sockets of the embedded origin, if there is one.
@@ -100,9 +100,7 @@ class Application(httputil.HTTPServerConnectionDelegate):
 
     # httputil.HTTPServerConnectionDelegate
 
-    def start_request(
-        self, server_conn: object, request_conn: httputil.HTTPConnection
-    ) -> httputil.HTTPMessageDelegate:
+    def start_request(self, server_conn: object, request_conn: httputil.HTTPConnection) -> Exchange:
         """Make the exchange for a request that begins."""
         return Exchange(self, cast(RequestConnection, request_conn))
 

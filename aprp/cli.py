@@ -115,7 +115,7 @@ def _import_settings() -> None:
     here = str(Path(__file__).resolve().parents[1])
     sys.path.insert(0, here)
     try:
-        import settings  # noqa: F401
+        import settings  # noqa: F401 - for sys.modules
     finally:
         sys.path.remove(here)
 

@@ -142,15 +142,16 @@ class Supervisor:
                 self._replace(worker, status)
 
     def _replace(self, worker: _Worker, status: int) -> None:
+        ended = how(os.waitstatus_to_exitcode(status))
         now = time.monotonic()
         short = now - worker.started < _SHORT_LIFE
         self._short_lives = self._short_lives + 1 if short else 0
         if self._short_lives >= _MOST_SHORT_LIVES:
-            _log.error("workers end as soon as they start (%s); giving up", _how(status))
+            _log.error("workers end as soon as they start (%s); giving up", ended)
             self._failed = True
             self._stop()
             return
-        _log.error("worker %d ended (%s); starting another", worker.number, _how(status))
+        _log.error("worker %d ended (%s); starting another", worker.number, ended)
         self._due[worker.number] = now + min(0.1 * self._short_lives, _SHORT_LIFE)
 
     def _fork_due(self) -> None:
@@ -173,11 +174,12 @@ class Supervisor:
                 os.write(worker.pipe, what)
 
 
-def _how(status: int) -> str:
-    code = os.waitstatus_to_exitcode(status)
+def how(code: int) -> str:
+    """Say how a process ended: with an exit code, or by a signal, whose number is below zero."""
     if code >= 0:
         return f"exit code {code}"
     try:
         return f"signal {signal.Signals(-code).name}"
     except ValueError:
+        # One that has no name, as the real-time signals.
         return f"signal {-code}"

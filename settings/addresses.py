@@ -12,16 +12,20 @@ from urllib.parse import urlsplit
 EMBEDDED = "embedded"
 """The word in UPSTREAM that stands for the origin inside aprp, which serves MEDIA_DIR."""
 
-_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?)"
+# A name that has an empty label, or one of more than 63 letters, cannot even be looked up.
+_LABEL = r"[A-Za-z0-9_-]{1,63}"
+NAME = rf"(?=[A-Za-z0-9]){_LABEL}(?:\.{_LABEL})*(?<=[A-Za-z0-9])\.?"
+"""A regular expression for what may be the name of a host, or an IPv4 address."""
+_HOST = rf"(?:\[[0-9A-Fa-f:.]+\]|{NAME})"
 # RFC 3986: what a path may hold; the query and the fragment are left out on purpose.
 _URL = re.compile(rf"https?://{_HOST}(?::[0-9]{{1,5}})?(?:/[A-Za-z0-9._~!$&'()*+;=:@%/-]*)?", re.I)
 # RFC 6454 section 6.2, as browsers send it; apps on phones have schemes of their own.
 _ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_HOST}(?::[0-9]{{1,5}})?", re.IGNORECASE)
-# RFC 3986: what a query may hold but its separators; and brackets, which many send unescaped.
 # RFC 6838 section 4.2.
 _MEDIA_TYPE = re.compile(
     r"\*/\*|[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/(?:\*|[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126})"
 )
+# RFC 3986: what a query may hold but its separators; and brackets, which many send unescaped.
 _PARAMETER = re.compile(r"(?=.)(?:[A-Za-z0-9._~!$'():@/?;+\[\]-]|%[0-9A-Fa-f]{2}){0,128}\*?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

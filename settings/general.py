@@ -18,7 +18,7 @@ from settings.texts import PROJECT, FileName, Text
 
 # Two colons at least: `0.0.0.0:8000` is no IPv6 address, and the port has a setting of its own.
 _IPV6 = r"(?=[^:]*:[^:]*:)[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9._-]{1,32})?"
-_HOST = rf"|{_IPV6}|[A-Za-z0-9][A-Za-z0-9._-]{{0,252}}"
+_HOST = rf"|{_IPV6}|(?=.{{1,253}}\Z){addresses.NAME}"
 
 _general = partial(option, group="General")
 _origin = partial(option, group="Origin")

@@ -8,11 +8,11 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from aprp.logs.rotation import WorkerRotatingFileHandler
 from tests.logfiles import ROOT, record, rotated
+from tests.stats.forks import ended, in_worker
 
 WORKERS = 4
 LINES = 25_000
@@ -83,19 +83,6 @@ def test_four_programs_write_100000_lines(tmp_path: Path) -> None:
     check_all_lines(path, 400_000)
 
 
-def forked(work: Callable[[], None]) -> int:
-    """Do the work in a forked child; give its process id."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return pid
-
-
 def test_four_forked_workers_write_100000_lines(
     tmp_path: Path,
 ) -> None:
@@ -112,10 +99,10 @@ def test_four_forked_workers_write_100000_lines(
         for number in range(LINES):
             handler.handle(record(f"line {worker} {number} {PADDING}"))
 
-    children = [forked(lambda worker=worker: work(worker)) for worker in range(WORKERS)]
+    children = [in_worker(lambda worker=worker: work(worker)) for worker in range(WORKERS)]
     started = time.monotonic()
     os.close(go)
-    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
+    assert [ended(child) for child in children] == [0] * 4
     os.close(ready)
     handler.close()
     assert time.monotonic() - started < 15

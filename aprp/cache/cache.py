@@ -184,6 +184,7 @@ class Cache:
         await self._try(lambda store: store.remove([entry.id for entry in entries]))
 
     async def _try(self, work: Callable[[Store], object]) -> None:
+        # The disk has logged the cause, and tells it by `problem`.
         with contextlib.suppress(CannotStore):
             await self._disk.run(work)
 
@@ -209,10 +210,6 @@ class Cache:
         while some := await self._disk.run(lambda store: store.purge_some(prefix)):
             removed += some
         return removed
-
-    async def purge_all(self) -> int:
-        """Drop everything; give the number of objects. Raises CannotStore."""
-        return await self.purge_prefix("")
 
     # Bytes
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -44,20 +45,13 @@ def check(directory: Path, progress: Callable[[int, int], None] | None = None) -
 
     Raises OSError and IndexFailure where the directory cannot be used.
     """
-    state = State(state_path(directory))
-    try:
-        store = Store(directory, state)
-        try:
-            yield from _extents(store, progress)
-            for folder in extent_folders(directory):
-                for path in remove_litter(store, folder, time.time()):
-                    text = f"{path.name} belonged to nothing and was removed"
-                    yield Finding("file of nothing", str(path), text)
-            yield from _count(store)
-        finally:
-            store.close()
-    finally:
-        state.close()
+    with closing(State(state_path(directory))) as state, closing(Store(directory, state)) as store:
+        yield from _extents(store, progress)
+        for folder in extent_folders(directory):
+            for path in remove_litter(store, folder, time.time()):
+                text = f"{path.name} belonged to nothing and was removed"
+                yield Finding("file of nothing", str(path), text)
+        yield from _count(store)
 
 
 def _extents(store: Store, progress: Callable[[int, int], None] | None) -> Iterator[Finding]:

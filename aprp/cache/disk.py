@@ -233,6 +233,7 @@ class Disk:
         if self._writer is None or self._finder is None:
             return
         if used and self.problem is None:
+            # The cause is logged; eviction takes these extents for less used than they were.
             with contextlib.suppress(CannotStore):
                 await self.run(lambda store: store.used_extents(used))
         await self._submit(self._close_store)

@@ -133,6 +133,7 @@ def _sync_file_range() -> Callable[[int, int, int], None]:
     try:
         call = _libc.sync_file_range
     except AttributeError:
+        # A C library without it, such as musl's.
         return lambda number, _start, _length: os.fdatasync(number)
     call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 

@@ -5,7 +5,6 @@ One thread writes: a terminal that is stopped holds up the backend's output and 
 
 import os
 import re
-import sys
 import threading
 from collections import deque
 from typing import Final
@@ -153,9 +152,3 @@ class Console:
         except OSError:
             # Nobody reads it any more (a closed terminal or pipe); the proxy goes on.
             self._gone.add(descriptor)
-
-
-def flush_python() -> None:
-    """Write what was printed before the console."""
-    sys.stdout.flush()
-    sys.stderr.flush()

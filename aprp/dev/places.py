@@ -4,7 +4,9 @@ import re
 from dataclasses import dataclass
 
 _PLACE = re.compile(
-    r"(?:http://)?(?:(?:\[(?P<six>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[\w*.-]*)):)?"
+    r"(?:http://)?(?:(?:\[(?P<six>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]"
+    # No label of a name is empty, or longer than 63 letters (RFC 1035 section 2.3.4).
+    r"|(?P<host>\*?|[\w-]{1,63}(?:\.[\w-]{1,63})*\.?)):)?"
     r"(?P<port>[0-9]{1,5})/?",
     re.ASCII,
 )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from aprp.dev.output import STDERR, STDOUT, Console, Tail
+from aprp.workers import how
 
 _READ_AT_ONCE: Final = 64 << 10
 # Between two looks at whether all of a group has ended, in seconds.
@@ -196,16 +197,6 @@ class Process:
         # A loop that is closed has nobody left who waits.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(event.set)
-
-
-def how(returncode: int) -> str:
-    """Say how a process ended."""
-    if returncode >= 0:
-        return f"exit code {returncode}"
-    try:
-        return f"signal {signal.Signals(-returncode).name}"
-    except ValueError:
-        return f"signal {-returncode}"
 
 
 def _children() -> list[int]:

@@ -301,7 +301,7 @@ class ClientConnection(Peer):
             self.close()
 
     def _begin(self, head: RequestHead) -> RequestDelegate:
-        delegate: RequestDelegate = self._server.app.start_request(self, self)  # type: ignore
+        delegate = self._server.app.start_request(self, self)
         self._delegate = delegate
         delegate.headers_received(
             RequestStartLine(head.method, head.target, head.version), head.fields

@@ -4,12 +4,12 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
-
-from tornado.httputil import HTTPServerConnectionDelegate
+from typing import Any, Protocol
 
 from aprp.front.connection import ClientConnection
 from aprp.front.greeting import Greeting
 from aprp.front.quotas import Quotas
+from aprp.front.request_body import RequestDelegate
 from aprp.front.tls import ServerTLS
 from aprp.upstream.buffers import BufferPool
 
@@ -24,8 +24,15 @@ _COMPLAIN_AFTER = 1.0
 _log = logging.getLogger("aprp")
 
 
+class RequestApplication(Protocol):
+    """Who answers requests: a Tornado HTTPServerConnectionDelegate whose delegates do more."""
+
+    def start_request(self, server_conn: object, request_conn: Any) -> RequestDelegate:
+        """A request begins on `request_conn`, a ClientConnection."""
+
+
 class ProxyServer:
-    """Serves an application (any Tornado `HTTPServerConnectionDelegate`) on given sockets.
+    """Serves an application on given sockets.
 
     `max_head`: bytes of a request's head; `idle_timeout`: seconds that a connection may be
     without a request; `header_timeout`: seconds in which a head, and what comes before the first
@@ -39,7 +46,7 @@ class ProxyServer:
 
     def __init__(
         self,
-        app: HTTPServerConnectionDelegate,
+        app: RequestApplication,
         *,
         max_head: int,
         idle_timeout: float,

@@ -99,7 +99,8 @@ async def _serve_own(exchange: Exchange, page: Door) -> None:
     methods = ("POST",) if page in _ACTIONS else ("GET", "HEAD")
     if exchange.method not in methods:
         allow = {"Allow": ", ".join(methods)}
-        raise Problem(405, f"{exchange.method} is not for this page.", fields=allow)
+        detail = f"{exchange.method} is not for this page, but {' and '.join(methods)}."
+        raise Problem(405, detail, fields=allow)
     await page(exchange)
 
 

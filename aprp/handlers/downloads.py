@@ -42,7 +42,7 @@ async def get(exchange: Exchange, _: str) -> None:
     path, query, asked = media.read_asked(exchange)
     # The range by path is off: what is left is the name.
     segment = path.removeprefix(f"{app.settings.FILES_PREFIX}/download").removeprefix("/")
-    name = files.name_in(exchange, segment) if segment else _name_in_query(exchange, query)
+    name = files.name_in(segment) if segment else _name_in_query(exchange, query)
     file = await store.run(store.open, name)
     app.counters.add(Count.ACTIVE_TRANSFERS)
     try:

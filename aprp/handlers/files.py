@@ -82,7 +82,11 @@ async def dispatch(
         if exchange.method == "OPTIONS":
             exchange.respond(204, b"", "", allow.items())
             return
-        raise Problem(405, f"This path takes {names}, and not {exchange.method}.", fields=allow)
+        detail = f"This path takes {names}, and not {exchange.method}."
+        if exchange.method in actions.get((f"/{kind}", not rest), {}):
+            place = f"{exchange.app.settings.FILES_PREFIX}/{kind}{'' if rest else '/<name>'}"
+            detail += f" {exchange.method} is for {place}."
+        raise Problem(405, detail, fields=allow)
     try:
         await action(exchange, rest)
     except errors.StoreError as error:
@@ -159,7 +163,7 @@ def _unauthorized(detail: str, error: str) -> Problem:
 # What requests say.
 
 
-def name_in(exchange: Exchange, segment: str) -> str:
+def name_in(segment: str) -> str:
     """The name in the path; raises Problem 400."""
     try:
         return name_from_url(safe_target(f"/{segment}")[1:])
@@ -265,7 +269,7 @@ async def delete_file(exchange: Exchange, segment: str) -> None:
     admit(exchange)
     store = exchange.app.files
     assert store is not None
-    name = name_in(exchange, segment)
+    name = name_in(segment)
     await store.run(store.delete, name, Conditions.from_headers(exchange.headers.get))
     await forget(exchange, name)
     exchange.respond(204, b"", "", NO_STORE)

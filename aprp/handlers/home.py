@@ -14,6 +14,7 @@ from aprp.front.wire import Piece
 from aprp.handlers import media
 from aprp.handlers.exchange import Exchange
 from aprp.pages import listing as pages
+from aprp.pages.sizes import size_text
 from aprp.semantics.accept import quality
 from aprp.semantics.autoindex import Index, Item, may_begin_index, read_index
 from aprp.semantics.headers import Fields, safe_target
@@ -193,7 +194,7 @@ def _entry(item: Item, base: str) -> pages.Entry:
         if base and not item.directory and is_media(item.name)
         else "",
         directory=item.directory,
-        size=pages.size_text(int(item.size)) if told else item.size,
+        size=size_text(int(item.size)) if told else item.size,
         title=f"{item.size} bytes" if told else "",
         modified=item.modified,
     )

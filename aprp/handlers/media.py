@@ -168,7 +168,8 @@ def problem_of_answer(error: Exception, exchange: Exchange) -> Problem:
         return Problem(412, f"The precondition {error.field} does not hold: the file differs.")
     if isinstance(error, OnlyIfCached):
         return Problem(504, "The client asked for stored bytes alone, and there are none.")
-    origin = exchange.origin or "origin"
+    # A fill asks for several clients: which of the origins it was is not the exchange's to know.
+    origin = exchange.origin or " or ".join(one.url for one in exchange.site.origins.origins)
     if isinstance(error, BadOrigin):
         if not error.counted:
             exchange.app.counters.add(Count.ORIGIN_REJECTED)

@@ -19,6 +19,7 @@ from aprp.semantics.headers import (
     safe_target,
 )
 from aprp.semantics.storing import invalidated_targets
+from aprp.semantics.upgrades import offer
 from aprp.stats.counters import Count
 from aprp.upstream.asking import Ask, Reader
 from aprp.upstream.errors import OriginFailure
@@ -56,7 +57,9 @@ class Relay(Reader):
             # RFC 9110 section 6.6.1.
             own["Date"] = formatdate(usegmt=True)
         if app.library is not None:
-            told = cache_status(app.settings.VIA_NAME, fwd="method", fwd_status=head.status)
+            # RFC 9211 section 2.2: a GET comes here that asks for an upgrade, and is not looked up.
+            why = "bypass" if exchange.method in ("GET", "HEAD") else "method"
+            told = cache_status(app.settings.VIA_NAME, fwd=why, fwd_status=head.status)
             before = own.get("Cache-Status")
             own["Cache-Status"] = f"{before}, {told}" if before else told
         exchange.begin(head.status, head.reason, own, length)
@@ -174,8 +177,9 @@ async def relay(
 
 
 def answer_fields(exchange: Exchange, head: ResponseHead) -> list[Pair]:
-    """The fields for the client: the origin's end-to-end ones in their order, and Via."""
+    """The fields for the client: the origin's end-to-end ones in their order, Via, an Upgrade."""
     pairs = end_to_end(head.fields.get_all(), head.fields.get("Connection"))
+    pairs += offer(head.status, head.fields.get("Upgrade"))
     return with_via(exchange, head, pairs)
 
 

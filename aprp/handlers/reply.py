@@ -128,6 +128,10 @@ class Reply:
             self._keep_alive = welcome and "keep-alive" in options and "close" not in options
             if self._keep_alive:
                 fields["Connection"] = "keep-alive"
+        if "Upgrade" in fields:
+            # RFC 9110 section 7.8.
+            told = fields.get("Connection")
+            fields["Connection"] = "Upgrade" if told in (None, "Upgrade") else f"Upgrade, {told}"
 
     @property
     def cors_origins(self) -> frozenset[str]:

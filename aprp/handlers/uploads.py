@@ -54,7 +54,7 @@ async def put(exchange: Exchange, segment: str) -> None:
     files.admit(exchange)
     store = exchange.app.files
     assert store is not None
-    name = files.name_in(exchange, segment)
+    name = files.name_in(segment)
     overwrite = _overwrites(exchange)
     get = exchange.headers.get
     if (get("Content-Encoding") or "identity").lower() != "identity":
@@ -92,7 +92,7 @@ async def head(exchange: Exchange, segment: str) -> None:
     files.admit(exchange)
     store = exchange.app.files
     assert store is not None
-    found = await store.run(store.progress, files.name_in(exchange, segment))
+    found = await store.run(store.progress, files.name_in(segment))
     if isinstance(found, Unfinished):
         there, total, whole = found.received, found.total, "?0"
     else:
@@ -110,7 +110,7 @@ async def give_up(exchange: Exchange, segment: str) -> None:
     files.admit(exchange)
     store = exchange.app.files
     assert store is not None
-    await store.run(store.give_up, files.name_in(exchange, segment))
+    await store.run(store.give_up, files.name_in(segment))
     exchange.respond(204, b"", "", NO_STORE)
 
 

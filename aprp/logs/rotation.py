@@ -221,7 +221,7 @@ class WorkerRotatingFileHandler(RotatingFileHandler):
             last = len(names) - 1
             free = next((i for i, name in enumerate(names) if not os.path.lexists(name)), last)
             for i in range(free, 0, -1):
-                os.replace(names[i - 1], names[i])  # noqa: PTH105
+                os.replace(names[i - 1], names[i])  # noqa: PTH105 - they are text
             self.rotate(self.baseFilename, names[0])
         except OSError as error:
             if not self._stuck:

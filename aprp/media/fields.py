@@ -5,6 +5,7 @@ from typing import Final
 from aprp.semantics.headers import Fields, Pair, add_via, end_to_end
 from aprp.semantics.multipart import Framing
 from aprp.semantics.ranges import Span
+from aprp.semantics.upgrades import offer
 from aprp.upstream.head import ResponseHead
 
 _RANGES: Final = ("Accept-Ranges", "bytes")
@@ -20,7 +21,7 @@ def relayed_fields(head: ResponseHead, via: str) -> Fields:
     pairs = _kept(head, _REPLACED if media else frozenset({"via"}))
     if media:
         pairs.append(_RANGES)
-    pairs.append(_via(head, via))
+    pairs += (*offer(head.status, head.fields.get("Upgrade")), _via(head, via))
     return Fields(pairs)
 
 

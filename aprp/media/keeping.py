@@ -82,6 +82,7 @@ class Keeping:
                 await self._make_room()
                 view = self._copy(view)
         except CannotStore:
+            # The client has its bytes all the same; the cache tells by `problem` what is wrong.
             self.given_up = True
         if waiting is not None:
             await waiting

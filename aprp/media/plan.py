@@ -6,7 +6,7 @@ the end of the representation, so that what comes of it can be stored.
 
 from dataclasses import dataclass
 
-from aprp.semantics.ranges import IntRange, RangeSpec, Span, SuffixRange
+from aprp.semantics.ranges import IntRange, RangeSpec, SuffixRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,6 @@ class Grid:
     def ceil(self, position: int) -> int:
         """The edge at or after a position."""
         return -(-position // self.size) * self.size
-
-    def around(self, start: int, stop: int, length: int) -> Span:
-        """The slices that hold the bytes from `start` up to `stop`."""
-        return Span(self.floor(start), min(self.ceil(stop), length))
 
 
 def opening_range(spec: RangeSpec, grid: Grid, window: int) -> RangeSpec:

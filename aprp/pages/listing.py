@@ -102,18 +102,6 @@ def relative(path: str, address: str) -> str:
     return "../" * (path.count("/") - 1) + address.removeprefix("/")
 
 
-def size_text(size: int) -> str:
-    """Write a number of bytes for people, in powers of 1024."""
-    if size < 1024:
-        return f"{size} B"
-    number = float(size)
-    for unit in ("KiB", "MiB", "GiB"):
-        number /= 1024
-        if number < 1024:
-            return f"{number:.3g} {unit}" if number < 999.5 else f"{number:.0f} {unit}"
-    return f"{number / 1024:.3g} TiB"
-
-
 @lru_cache
 def _template() -> Template:
     # All that is put in is escaped, which is Tornado's default.

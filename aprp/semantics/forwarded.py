@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
+from aprp.semantics.hosts import as_ipv4
+
 FORWARDING_FIELDS: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host")
 """What `forward_fields` may set. Take these out of a request before its answer is put in:
 of a client that is not trusted nothing may be left, also where there is no new value."""
@@ -184,11 +186,9 @@ def _ip_address(node: str) -> str | None:
     if match is None:
         return None
     try:
-        parsed = ipaddress.ip_address(match[1] or match[2] or match[3])
+        return str(as_ipv4(ipaddress.ip_address(match[1] or match[2] or match[3])))
     except ValueError:
         return None
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return str(mapped or parsed)
 
 
 def _address(node: str) -> str:

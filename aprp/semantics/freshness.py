@@ -15,7 +15,6 @@ from aprp.semantics.cache_control import (
     Get,
     chosen_directives,
     delta_seconds,
-    request_directives,
 )
 from aprp.semantics.dates import parse_date
 
@@ -37,6 +36,9 @@ class Lifetime:
 
 
 UNKNOWN_LIFETIME: Final = Lifetime(0)
+
+# Of the time since Last-Modified; typical, says section 4.2.2.
+_HEURISTIC_FRACTION: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,47 +90,22 @@ class MustAsk:
 Verdict: TypeAlias = Fresh | StaleWhileRevalidating | MustAsk
 
 
-def lifetime(
-    get: Get,
-    status: int,
-    response_time: float,
-    *,
-    heuristic_fraction: float = 0.1,
-    heuristic_max: float = 86400,
-) -> Lifetime:
-    """Calculate the freshness lifetime for a shared cache (section 4.2.1).
-
-    By s-maxage, else max-age, else Expires. Else it is `heuristic_fraction` of the time since
-    Last-Modified, at most `heuristic_max` seconds (section 4.2.2); 0 if that is missing or the
-    status does not allow it.
-    """
-    return _policy(
-        *_values(get), status, response_time, response_time, heuristic_fraction, heuristic_max
-    ).lifetime
-
-
-def current_age(get: Get, request_time: float, response_time: float, now: float) -> float:
-    """Calculate the age in seconds (section 4.2.3)."""
-    return policy(get, 200, request_time, response_time).age(now)
-
-
 def policy(
     get: Get,
     status: int,
     request_time: float,
     response_time: float,
     *,
-    heuristic_fraction: float = 0.1,
     heuristic_max: float = 86400,
 ) -> Policy:
-    """Say what the fields of a response come to.
+    """Say what the fields of a response come to, for a shared cache.
 
-    `request_time` and `response_time` are when its request was sent and when its head came.
-    The rest is as for `lifetime`.
+    `request_time` and `response_time` are when its request was sent and when its head came. The
+    lifetime is that of s-maxage, else of max-age, else of Expires (section 4.2.1). Else it is a
+    tenth of the time since Last-Modified, at most `heuristic_max` seconds (section 4.2.2); 0 if
+    that is missing or the status does not allow it.
     """
-    return _policy(
-        *_values(get), status, request_time, response_time, heuristic_fraction, heuristic_max
-    )
+    return _policy(*_values(get), status, request_time, response_time, heuristic_max)
 
 
 _Values: TypeAlias = tuple[str | None, str | None, str | None, str | None, str | None, str | None]
@@ -157,8 +134,7 @@ def _policy(
     status: int,
     request_time: float,
     response_time: float,
-    fraction: float,
-    most: float,
+    heuristic_max: float,
 ) -> Policy:
     directives = chosen_directives(targeted, general)
     # A response without a valid Date counts as sent when it came (RFC 9110 section 6.6.1).
@@ -180,7 +156,8 @@ def _policy(
     elif modified is not None and (status in HEURISTICALLY_CACHEABLE or directives.public):
         since = _date(modified, response_time)
         if since is not None and since < date:
-            found = Lifetime(min(fraction * (date - since), most), heuristic=True)
+            guess = min(_HEURISTIC_FRACTION * (date - since), heuristic_max)
+            found = Lifetime(guess, heuristic=True)
     return Policy(directives, found, initial_age, response_time)
 
 
@@ -190,30 +167,6 @@ def _date(value: str, now: float) -> int | None:
     if found is None and len(value) < 64:
         found = parse_date(value.title().replace("Gmt", "GMT"), int(now))
     return found
-
-
-def assess(
-    request_get: Get,
-    stored_get: Get,
-    status: int,
-    request_time: float,
-    response_time: float,
-    now: float,
-    *,
-    default_stale_while_revalidate: float = 0,
-    default_stale_if_error: float = 0,
-) -> Verdict:
-    """Say what to do with a stored response that its key and Vary select for a request.
-
-    That is `judge` on its `policy`; keep the policy where the same response is used often.
-    """
-    return judge(
-        policy(stored_get, status, request_time, response_time),
-        request_directives(request_get),
-        now,
-        default_stale_while_revalidate=default_stale_while_revalidate,
-        default_stale_if_error=default_stale_if_error,
-    )
 
 
 def judge(

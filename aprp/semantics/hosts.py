@@ -65,6 +65,12 @@ def address_of(host: str) -> Address | None:
         return None
 
 
+def as_ipv4(address: Address) -> Address:
+    """Give the IPv4 address that is written as one of IPv6 (RFC 4291 section 2.5.5.2), or it."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
 def _ipv6(text: str) -> ipaddress.IPv6Address | None:
     _, percent, zone = text.partition("%")
     if percent and not _is_zone(zone):

@@ -3,6 +3,8 @@
 import ipaddress
 from collections.abc import Iterable
 
+from aprp.semantics.hosts import as_ipv4
+
 
 class Networks:
     """Some networks; never changes."""
@@ -18,8 +20,7 @@ class Networks:
         in the place of an address (RFC 7239 section 6.3), never is.
         """
         try:
-            parsed = ipaddress.ip_address(address)
+            parsed = as_ipv4(ipaddress.ip_address(address))
         except ValueError:
             return False
-        mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-        return any((mapped or parsed) in network for network in self._networks)
+        return any(parsed in network for network in self._networks)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
 
+from aprp.semantics.hosts import as_ipv4
+
 _V1_SIGNATURE: Final = b"PROXY "
 _V2_SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
 _V2_FIXED: Final = 16
@@ -110,7 +112,7 @@ def _address(text: bytes, family: bytes) -> str:
         # A zone, which Python takes, belongs to one machine alone.
         if b"%" in text:
             raise AddressValueError("a zone")
-        return _told(kind(text.decode("ascii")))
+        return str(as_ipv4(kind(text.decode("ascii"))))
     except (AddressValueError, UnicodeDecodeError):
         raise MalformedHeader(f"it has no address of {family.decode()}") from None
 
@@ -143,10 +145,4 @@ def _version_2(data: bytes) -> Header | Incomplete:
         return Header(size, "unix")
     if family in _INET:
         return Header(size, str(IPv4Address(data[16:20])))
-    return Header(size, _told(IPv6Address(data[16:32])))
-
-
-def _told(address: IPv4Address | IPv6Address) -> str:
-    """An address as text; one of IPv4 in the clothes of IPv6 as what it is."""
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return str(mapped or address)
+    return Header(size, str(as_ipv4(IPv6Address(data[16:32]))))

@@ -4,12 +4,12 @@ Only what names the other side for certain is changed. Foreign hosts stay as the
 does a reference to a part of the origin that has no place behind the proxy.
 """
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from aprp.semantics.hosts import address_of
 from aprp.semantics.references import (
     hostless,
     is_plain,
@@ -273,15 +273,7 @@ def _of(attribute: str, name: str) -> str | None:
 def _covers(domain: str, place: Place) -> bool:
     """Whether a host domain-matches a Domain, both in lower case (RFC 6265 section 5.1.3)."""
     host = place.host.strip("[]")
-    return host == domain or (host.endswith(f".{domain}") and not _is_address(host))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return host == domain or (host.endswith(f".{domain}") and address_of(host) is None)
 
 
 def _with_path(attribute: str, names: Names) -> str:

@@ -29,15 +29,9 @@ def wants_upgrade(get: Callable[[str], str | None], version: str, method: str) -
     options = (get("Connection") or "").lower().split(",")
     if "upgrade" not in (option.strip(" \t") for option in options):
         return None
-    protocols = []
-    for member in upgrade.split(","):
-        protocol = member.strip(" \t")
-        name = protocol.partition("/")[0].lower()
-        if not _is_protocol(protocol) or name in _NEVER:
-            continue
-        if name == "websocket" and method != "GET":
-            continue
-        protocols.append(protocol)
+    protocols = carried_protocols(upgrade)
+    if method != "GET":
+        protocols = [p for p in protocols if p.partition("/")[0].lower() != "websocket"]
     return ", ".join(protocols) or None
 
 
@@ -50,6 +44,29 @@ def is_answer(upgrade: str | None, asked: str) -> bool:
     offered = {protocol.strip().lower() for protocol in asked.split(",")}
     chosen = {protocol.strip(" \t").lower() for protocol in (upgrade or "").split(",")} - {""}
     return bool(chosen) and chosen <= offered
+
+
+def offer(status: int, upgrade: str | None) -> list[Pair]:
+    """Give the Upgrade field of an origin's answer as it goes on to the client, if it does.
+
+    `upgrade` is the field as it came. A 426 has to say which protocols it wants (RFC 9110 section
+    15.5.22), and a client can have them through the proxy, but for those that it never carries.
+    Connection is to name the field, and is the business of the client's own connection.
+    """
+    if status != 426 or upgrade is None:
+        return []
+    carried = carried_protocols(upgrade)
+    return [("Upgrade", ", ".join(carried))] if carried else []
+
+
+def carried_protocols(upgrade: str) -> list[str]:
+    """Give those protocols of an Upgrade field that the proxy can carry, in their order."""
+    protocols = (member.strip(" \t") for member in upgrade.split(","))
+    return [
+        protocol
+        for protocol in protocols
+        if _is_protocol(protocol) and protocol.partition("/")[0].lower() not in _NEVER
+    ]
 
 
 def upgrade_fields(pairs: Iterable[Pair], connection: str | None, upgrade: str) -> list[Pair]:

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-from aprp.semantics.hosts import Address, address_of
+from aprp.semantics.hosts import Address, address_of, as_ipv4
 
 _LOCALHOST: Final = ("localhost", "ip6-localhost")
 
@@ -46,8 +46,7 @@ class OwnAddress:
         parsed = address_of(address)
         if parsed is None:
             return False
-        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
+        parsed = as_ipv4(parsed)
         return (parsed, port) in self._places or (
             port in self._everywhere and _is_local(str(parsed))
         )

@@ -1,6 +1,7 @@
 """All sites of an application, made from its settings; and those that clients name."""
 
 import contextlib
+import re
 import ssl
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 # Hosts that clients named and that are remembered, in each worker.
 _MOST_NAMED: Final = 1024
+
+_control: Final = re.compile(r"[\x00-\x1f\x7f]").search
 
 
 class NotAllowed(Exception):
@@ -156,6 +159,9 @@ class Sites:
         """
         assert self.switch is not None
         try:
+            if _control(url):
+                # `urlsplit` would leave tabs and line ends out, and make a host of the rest.
+                raise ValueError
             parts = urlsplit(url)
             if parts.scheme not in ("http", "https") or parts.query or parts.fragment:
                 raise ValueError

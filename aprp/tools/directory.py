@@ -1,7 +1,7 @@
 """CACHE_DIR as the tools open it: only where there is a cache, and with errors of one line."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,16 +19,12 @@ if TYPE_CHECKING:
 def opened(settings: "Settings") -> Iterator[Store]:
     """Open the cache of CACHE_DIR. Raises UsageError, also for what goes wrong while it is open."""
     path = directory_of(settings)
-    with errors_of(path):
-        state = State(state_path(path))
-        try:
-            store = Store(path, state)
-            try:
-                yield store
-            finally:
-                store.close()
-        finally:
-            state.close()
+    with (
+        errors_of(path),
+        closing(State(state_path(path))) as state,
+        closing(Store(path, state)) as store,
+    ):
+        yield store
 
 
 def directory_of(settings: "Settings") -> Path:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from aprp.cache.entry import Entry
 from aprp.cache.store import Store
 from aprp.cache.survey import Stored, look_at, survey
+from aprp.pages.sizes import size_text
 from aprp.semantics.headers import Fields
 from aprp.tools.directory import opened
 from aprp.tools.places import Places
-from aprp.tools.texts import count_text, percent_text, size_text, span_text
+from aprp.tools.texts import count_text, percent_text, span_text
 
 if TYPE_CHECKING:
     from settings.base import Settings

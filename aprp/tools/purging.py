@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from aprp.cache.entry import Entry
 from aprp.cache.store import Store
 from aprp.flags import UsageError
+from aprp.pages.sizes import size_text
 from aprp.tools.directory import opened
 from aprp.tools.places import Places
 from aprp.tools.screen import Screen
-from aprp.tools.texts import count_text, size_text
+from aprp.tools.texts import count_text
 
 if TYPE_CHECKING:
     from settings.base import Settings

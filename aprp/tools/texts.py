@@ -2,20 +2,7 @@
 
 from typing import Final
 
-_UNITS: Final = ("KiB", "MiB", "GiB", "TiB", "PiB")
 _SPANS: Final = ((86400, "d"), (3600, "h"), (60, "m"))
-
-
-def size_text(count: float) -> str:
-    """Give a number of bytes, in the largest unit of which there is at least one."""
-    if count < 1024:
-        return f"{int(count)} B"
-    for unit in _UNITS:
-        count /= 1024
-        # What would be rounded to 1024.0 belongs to the next unit.
-        if count < 1023.95 or unit == _UNITS[-1]:
-            break
-    return f"{count:.1f} {unit}"
 
 
 def span_text(seconds: float) -> str:

@@ -22,12 +22,13 @@ from rich.progress import (
 from tornado.httpclient import AsyncHTTPClient
 
 from aprp.flags import UsageError
+from aprp.pages.sizes import size_text
 from aprp.tools import interruptible
 from aprp.tools.fetching import Fetched, FetchFailed, fetch
 from aprp.tools.names import is_url, target_of
 from aprp.tools.screen import Screen
 from aprp.tools.signing import link
-from aprp.tools.texts import count_text, size_text
+from aprp.tools.texts import count_text
 from aprp.upstream.client import OriginClient
 from aprp.upstream.origins import Origin
 

@@ -172,26 +172,16 @@ class Ask:
     ) -> None:
         if self._aborted:
             return
+        url = origin.url if target == "*" else f"{origin.url}{target}"
         span: OriginSpan | None = None
         if self._tracing is not None:
-            pairs = list(fields.items() if isinstance(fields, Mapping) else fields)
-            url = origin.url if target == "*" else f"{origin.url}{target}"
-            where = origin.endpoint
-            span = self._tracing.origin(method, url, where.host, where.port, pairs, number)
-            pairs = with_parent(pairs, span.traceparent)
-            fields = dict(pairs) if isinstance(fields, Mapping) else pairs
+            span, fields = _begin(self._tracing, origin, method, url, fields, number)
         limits = self._limits
-        # Host comes first (RFC 9110 section 7.2).
-        headers: Mapping[str, str] | Sequence[Pair]
-        if isinstance(fields, dict):
-            headers = {"Host": origin.host, **fields}
-        else:
-            headers = _host_first(origin.host, fields)
         request = self._request = OriginRequest(
-            origin.url if target == "*" else f"{origin.url}{target}",
+            url,
             origin.endpoint,
             method=method,
-            headers=headers,
+            headers=_host_first(origin.host, fields),
             on_head=self._reader.on_head,
             on_body=self._reader.on_body,
             connect_timeout=limits.connect,
@@ -224,13 +214,34 @@ class Ask:
             self._counters.add(Count.ORIGIN_SURPLUS)
 
 
+def _begin(
+    tracing: "Tracing",
+    origin: Origin,
+    method: str,
+    url: str,
+    fields: Mapping[str, str] | Sequence[Pair],
+    number: int,
+) -> "tuple[OriginSpan, Mapping[str, str] | Sequence[Pair]]":
+    """Begin the span of a request; the fields name it to the origin."""
+    pairs = list(fields.items() if isinstance(fields, Mapping) else fields)
+    where = origin.endpoint
+    span = tracing.origin(method, url, where.host, where.port, pairs, number)
+    pairs = with_parent(pairs, span.traceparent)
+    return span, dict(pairs) if isinstance(fields, Mapping) else pairs
+
+
 def _end(span: "OriginSpan | None", request: OriginRequest, error: Exception | None = None) -> None:
     """End the span of a request that failed, or, without an error, was given up."""
     if span is not None:
         span.end(request.status, received=request.received, aborted=error is None, error=error)
 
 
-def _host_first(host: str, fields: Mapping[str, str] | Sequence[Pair]) -> list[Pair]:
+def _host_first(
+    host: str, fields: Mapping[str, str] | Sequence[Pair]
+) -> Mapping[str, str] | Sequence[Pair]:
+    """Put Host in front (RFC 9110 section 7.2); it is `host` where the fields have none."""
+    if isinstance(fields, dict):
+        return {"Host": host, **fields}
     pairs = fields.items() if isinstance(fields, Mapping) else fields
     hosts = [pair for pair in pairs if pair[0].lower() == "host"]
     others = [pair for pair in pairs if pair[0].lower() != "host"]

@@ -55,7 +55,7 @@ class OriginClient(AsyncHTTPClient):
     0 closes each after its response), `events` (an `OriginEvents`).
     """
 
-    def initialize(  # type: ignore[override]
+    def initialize(  # type: ignore[override]  # as SimpleAsyncHTTPClient's, with names
         self,
         max_clients: int = 10,
         hostname_mapping: dict[Any, Any] | None = None,
@@ -72,6 +72,7 @@ class OriginClient(AsyncHTTPClient):
     ) -> None:
         """Set the client up for the running loop."""
         super().initialize(defaults=defaults)
+        # IOLoop does not declare it; its only implementation has it.
         self.loop: asyncio.AbstractEventLoop = self.io_loop.asyncio_loop  # type: ignore[attr-defined]
         self.max_clients = max_clients
         self.max_header_size = max_header_size or 65536

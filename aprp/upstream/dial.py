@@ -94,6 +94,13 @@ async def _resolve(endpoint: Endpoint, resolver: Resolver) -> list[tuple[int, An
         _check_nameless(endpoint)
         reason = error.strerror or str(error)
         raise ResolveFailed(error.errno, f"cannot resolve {endpoint.host}: {reason}") from None
+    except UnicodeError:
+        # What Python itself refuses: an empty label, or one that is too long.
+        _check_nameless(endpoint)
+        reason = "this can be no host's name"
+        raise ResolveFailed(
+            socket.EAI_NONAME, f"cannot resolve {endpoint.host}: {reason}"
+        ) from None
     if not addresses:
         _check_nameless(endpoint)
         raise ResolveFailed(socket.EAI_NONAME, f"cannot resolve {endpoint.host}: no address")

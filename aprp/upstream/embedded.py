@@ -16,6 +16,7 @@ from tornado.httputil import format_timestamp
 from tornado.web import Application, HTTPError, RequestHandler, StaticFileHandler
 
 from aprp.pages import listing as pages
+from aprp.pages.sizes import size_text
 from aprp.semantics.filenames import disposition, spellings
 from aprp.semantics.media_types import content_type, is_active
 from aprp.upstream.listing import (
@@ -209,6 +210,9 @@ class IndexHandler(RequestHandler):
         base = pages.relative(place, f"{self.play_url}{place}") if self.play_url else ""
         sample = listing.featured or next((file for file in listing.files if file.media), None)
         sample = sample or next(iter(listing.files), None)
+        # What is uploaded comes to the top.
+        uploads = None if path else self.uploads
+        put = "Upload files, or put them into" if uploads else "Put files into"
         return pages.Listing(
             f"/{path}/" if path else "/",
             tuple(_entry(file, base) for file in listing.files),
@@ -220,12 +224,11 @@ class IndexHandler(RequestHandler):
             turns=_turns(listing),
             empty=(
                 "There are no files here yet.",
-                f"Put files into {directory} (mp4, webm, mkv, mp3, HLS, DASH, ...) and reload this "
+                f"{put} {directory} (mp4, webm, mkv, mp3, HLS, DASH, ...) and reload this "
                 "page, or start the proxy with another directory: --media-dir /path/to/files.",
                 "To proxy a server instead: --upstream http://localhost:9000.",
             ),
-            # What is uploaded comes to the top.
-            uploads=None if path else self.uploads,
+            uploads=uploads,
         )
 
     async def head(self, path: str | None) -> None:
@@ -264,7 +267,7 @@ def _entry(file: ListedFile, base: str) -> pages.Entry:
         file.name,
         file.url,
         play=f"{base}{file.url}" if base and file.media else "",
-        size=pages.size_text(file.size),
+        size=size_text(file.size),
         title=f"{file.size} bytes, {file.type}",
         stored=file.stored,
     )

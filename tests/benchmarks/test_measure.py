@@ -9,8 +9,9 @@ import pytest
 
 from benchmarks import BenchError
 from benchmarks.measure import Stage, empty_files, fill, measure, prime_memory, run, stage
-from benchmarks.peers import PEERS, Peer, find
+from benchmarks.peers import PEERS, Peer
 from benchmarks.scenarios import KIB, MIB, Scenario
+from tests.e2e.programs import require
 
 SIZE = 4 * MIB
 BY_NAME = {peer.name: peer for peer in PEERS}
@@ -21,10 +22,7 @@ MISS = Scenario("miss", "misses", "miss", SIZE, 1, 1, 3, 3, "s/GiB")
 
 @pytest.fixture(scope="module")
 def on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    if find("nginx") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("nginx is not installed, and CI=true")
-        pytest.skip("nginx is not installed")
+    require("nginx")
     with stage(tmp_path_factory.mktemp("disk"), SIZE) as made:
         yield made
 

@@ -15,10 +15,11 @@ import pytest
 from benchmarks import BenchError
 from benchmarks.load import LoadError
 from benchmarks.measure import Stage, measure, stage
-from benchmarks.peers import PEERS, find
+from benchmarks.peers import PEERS
 from benchmarks.scenarios import MIB, SCENARIOS, Scenario
 from benchmarks.sink import SinkError, body_length, serve
 from benchmarks.upload import arguments, crc_of, post, wait_at_most
+from tests.e2e.programs import require
 
 FILE = os.urandom(100_000)
 BY_NAME = {peer.name: peer for peer in PEERS}
@@ -116,10 +117,7 @@ def test_the_name_of_the_length_has_any_case() -> None:
 
 @pytest.fixture(scope="module")
 def on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    if find("nginx") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("nginx is not installed, and CI=true")
-        pytest.skip("nginx is not installed")
+    require("nginx")
     with stage(tmp_path_factory.mktemp("disk"), MIB) as made:
         yield made
 

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.screens import DESKTOP
 from tests.browser.watching import Watch
+from tests.e2e.fault_origin import FaultOrigin
 from tests.e2e.programs import environment, require
 
 # Ten seconds: a busy machine; none of the pages needs one.
@@ -58,3 +59,12 @@ def watch(browser: Browser) -> Iterator[Watch]:
 def page(watch: Watch) -> Page:
     """A page in a context of its own; errors and requests to other hosts make the test fail."""
     return watch.page
+
+
+@pytest.fixture(scope="module")
+def source() -> Iterator[FaultOrigin]:
+    """An origin of large files and planned faults; one of its own makes the module fail."""
+    origin = FaultOrigin()
+    yield origin
+    origin.go_away()
+    origin.check()

@@ -14,7 +14,7 @@ from tests.e2e.dev_proxy import Dev
 
 BACKEND = str(Path(dev_proxy.__file__).with_name("dev_pages.py"))
 
-# Seconds from the write of a file to what it says on the screen, as issue 7 has it.
+# Seconds from the write of a file to what it says on the screen, at most.
 SOON = 1.5
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>t</title>

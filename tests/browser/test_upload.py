@@ -1,13 +1,12 @@
 """The form for uploads in Chromium: choosing, dropping, the bar, cancelling, deleting."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.screens import take_screens
+from tests.browser.screens import set_look, take_screens
 from tests.browser.watching import Watch
 from tests.e2e.content import CLIP
 from tests.e2e.file_store import TOKEN, StoreProxy
@@ -64,6 +63,14 @@ def line(page: Page, name: str) -> str:
     return f'.uploads li:has(.name:has-text("{name}"))'
 
 
+def assert_buttons_are_seen(page: Page) -> None:
+    """Fail where a phone has to be scrolled sideways to delete a file."""
+    set_look(page, size=(360, 740))
+    table = page.locator("section[aria-labelledby=files] .wide")
+    assert table.evaluate("(each) => each.scrollWidth - each.clientWidth") == 0
+    set_look(page)
+
+
 def test_several_files_and_the_bar_moves(desk: StoreProxy, form: Page, tmp_path: Path) -> None:
     for name in ("one.mp4", "two.webm"):
         (tmp_path / name).write_bytes(CLIP.read_bytes())
@@ -98,6 +105,9 @@ def test_dropping_and_deleting(desk: StoreProxy, form: Page) -> None:
     ).click()
     expect(form.locator("#upload .notice")).to_have_text("b.mp4 is deleted.")
     assert "b.mp4" not in desk.names()
+    # What was told of its upload holds no longer.
+    expect(form.locator(line(form, "b.mp4"))).to_have_text("b.mp4deleted")
+    expect(form.locator(line(form, "b.mp4")).locator("a, button")).to_have_count(0)
     form.locator(line(form, "größe 1.txt")).get_by_role("button").click()
     expect(form.locator(line(form, "größe 1.txt"))).to_contain_text("deleted")
     assert "größe 1.txt" not in desk.names()
@@ -114,6 +124,7 @@ def test_files_of_all_kinds_stay_on_the_page(desk: StoreProxy, form: Page) -> No
     expect(rows.get_by_role("link", name="series/one.txt")).to_be_visible()
     expect(rows.get_by_role("button", name="Delete series/one.txt")).to_have_count(0)
     take_screens(form, "files")
+    assert_buttons_are_seen(form)
     form.on("dialog", lambda dialog: dialog.accept())
     rows.get_by_role("button", name="Delete notes.txt").click()
     expect(form.locator("#upload .notice")).to_have_text("notes.txt is deleted.")
@@ -165,12 +176,30 @@ def test_what_goes_wrong_is_said_in_words(desk: StoreProxy, watch: Watch, tmp_pa
     (tmp_path / "sample.mp4").write_bytes(b"other")
     files = [tmp_path / name for name in ("huge.bin", ".hidden", "sample.mp4")]
     page.set_input_files("#upload-input", files)
-    expect(page.locator(line(page, "huge.bin"))).to_contain_text("64.0 MiB are the most")
+    expect(page.locator(line(page, "huge.bin"))).to_contain_text("64 MiB are the most")
     expect(page.locator(line(page, ".hidden"))).to_contain_text("begins with a dot")
     expect(page.locator(line(page, "sample.mp4"))).to_contain_text("there already")
     page.get_by_role("button", name="Replace sample.mp4").click()
     expect(page.locator(".uploads .good")).to_have_count(1)
     assert (desk.root / "sample.mp4").read_bytes() == b"other"
+
+
+def test_only_files_are_replaced(desk: StoreProxy, watch: Watch) -> None:
+    watch.expect("status of 409")
+    page = watch.page
+    (desk.root / "season").mkdir()
+    page.goto(f"{desk.url}/")
+    page.evaluate(DROP, [["one.txt", "first"], ["one.txt", "second"], ["season", "x"]])
+    lines = page.locator(".uploads li")
+    page.get_by_role("button", name="Replace one.txt").click()
+    expect(lines.nth(0)).to_contain_text("replaced")
+    expect(lines.nth(0).locator("a, button")).to_have_count(0)
+    expect(lines.nth(1).get_by_role("link")).to_have_attribute("href", "./one.txt")
+    assert (desk.root / "one.txt").read_text() == "second"
+    page.get_by_role("button", name="Replace season").click()
+    expect(lines.nth(2)).to_contain_text("is no file: choose another name")
+    expect(lines.nth(2).get_by_role("button")).to_have_count(0)
+    (desk.root / "season").rmdir()
 
 
 def test_what_can_never_be_taken_is_not_tried_again(desk: StoreProxy, watch: Watch) -> None:
@@ -206,9 +235,15 @@ def test_with_a_token(watch: Watch, tmp_path_factory: pytest.TempPathFactory) ->
     page = watch.page
     watch.expect("status of 401")
     with StoreProxy(tmp_path_factory.mktemp("proxy"), root, APRP_HOME_PAGE="on") as proxy:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.method))
         page.goto(f"{proxy.url}/")
+        expect(page.locator("section[aria-labelledby=files]")).to_contain_text("Upload files, or")
         page.evaluate(DROP, [["a.txt", "x"]])
-        expect(page.locator(".uploads .bad")).to_contain_text(re.compile("token", re.IGNORECASE))
+        expect(page.locator(".uploads .bad")).to_contain_text("Enter the token")
+        expect(page.get_by_label("Token of this store")).to_be_focused()
+        # Nothing is sent that would be refused.
+        assert set(asked) == {"GET"}
         # What no header field can carry stops nothing else.
         page.get_by_label("Token of this store").fill("\u201equoted\u201c")
         page.get_by_role("button", name="Try again to upload a.txt").click()

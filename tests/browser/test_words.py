@@ -7,8 +7,9 @@ import pytest
 from playwright.sync_api import Page
 
 from aprp.pages import page as pages
+from aprp.pages.sizes import size_text
 
-SCRIPT = Path(pages.__file__).with_name("assets") / "format.js"
+ASSETS = Path(pages.__file__).with_name("assets")
 MIB = 1 << 20
 
 CASES: dict[str, dict[Any, str]] = {
@@ -50,10 +51,14 @@ CASES: dict[str, dict[Any, str]] = {
 }
 
 
+SCRIPTS = ("format.js", "sizes.js", "player-bars.js")
+
+
 @pytest.fixture
 def scripted(page: Page) -> Page:
-    """A page with nothing but the script."""
-    body = f"<!doctype html><meta charset=utf-8><script>{SCRIPT.read_text()}</script>"
+    """A page with nothing but the scripts."""
+    scripts = "".join(f"<script>{(ASSETS / name).read_text()}</script>" for name in SCRIPTS)
+    body = f"<!doctype html><meta charset=utf-8>{scripts}"
     page.route("**/*", lambda route: route.fulfill(body=body, content_type="text/html"))
     page.goto("http://127.0.0.1:8000/")
     return page
@@ -63,3 +68,26 @@ def test_figures_in_words(scripted: Page) -> None:
     for kind, cases in CASES.items():
         told = scripted.evaluate(f"values => values.map(Format.{kind})", list(cases))
         assert told == list(cases.values()), kind
+
+
+def test_sizes_are_those_of_the_program(scripted: Page) -> None:
+    edges = [0, 0.4, 1023, 1023.6, 1536, 9.994 * MIB, 9.996 * MIB, 99.94 * MIB, 99.96 * MIB]
+    counts = edges + [7 * 10**power for power in range(18)]
+    assert scripted.evaluate("counts => counts.map(inBytes)", counts) == list(
+        map(size_text, counts)
+    )
+
+
+def test_what_is_stored_is_not_covered_by_what_is_to_be_fetched(scripted: Page) -> None:
+    fill = {"begin": 0, "position": 25, "stop": 100}
+    stored_film = {
+        "length": 100,
+        "map": {"present": [100, 0, 100, 100], "fills": [fill], "readers": []},
+    }
+    drawn = scripted.evaluate("film => shapesOf(film, null)", stored_film)
+    assert drawn == [
+        ["wanted", 0.25, 1],
+        ["present", 0, 0.25, 1],
+        ["present", 0.5, 1, 1],
+        ["coming", 0, 0.25],
+    ]

@@ -139,7 +139,7 @@ async def test_removing_and_purging(directory: Path) -> None:
         assert await cache.purge_ids([entry.id for entry in many[:100]] + [5]) == 100
         assert other.generation("/70") != generation
         assert await cache.purge_ids([many[0].id]) == await cache.purge_ids([]) == 0
-        assert await cache.purge_all() == 100
+        assert await cache.purge_prefix("") == 100
         assert cache.used == 0
 
 

@@ -1,7 +1,6 @@
 """The cache while it runs: open extents, checks, costs, start and end."""
 
 import asyncio
-import os
 import threading
 import time
 import timeit
@@ -29,6 +28,7 @@ from tests.cache.stores import (
     until,
 )
 from tests.loops import both_loops, only_uvloop
+from tests.stats.forks import ended, in_worker
 
 EXTENT = SLICES * SLICE
 
@@ -308,15 +308,7 @@ def test_made_before_the_fork(directory: Path) -> None:
         await store_extent(cache, entry)
         await cache.close()
 
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            asyncio.run(work())
-            code = 0
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert ended(in_worker(lambda: asyncio.run(work()))) == 0
 
     async def look() -> None:
         cache.start()

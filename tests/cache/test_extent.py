@@ -22,6 +22,7 @@ from tests.cache.bytes_of import (
     path_of,
     readable,
 )
+from tests.stats.forks import ended, in_worker
 
 SHORT = 3 * SLICE + 1000
 
@@ -235,12 +236,12 @@ def test_nothing_is_left_open(tmp_path: Path) -> None:
 
 def test_a_child_of_a_fork_takes_nothing_from_its_parent(tmp_path: Path) -> None:
     extent = new_extent(tmp_path)
-    process = os.fork()
-    if not process:
+
+    def work() -> None:
         fill(extent, 1)
         extent.close()
-        os._exit(0)
-    assert os.waitpid(process, 0)[1] == 0
+
+    assert ended(in_worker(work)) == 0
     assert readable(extent) == {SLICE: content()[SLICE : 2 * SLICE]}
     fill(extent, 0)
     assert extent.verify(0)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from aprp.cache.leases import Leases, key_place, slice_place
 from tests.cache.children import Child, Connection
+from tests.stats.forks import ended, in_worker
 
 VERSIONS = st.integers(1, (1 << 62) - 1)
 PLACE = 12345
@@ -97,12 +98,8 @@ def test_a_fork_is_told_to_open_its_own(tmp_path: Path) -> None:
 
     leases = Leases(tmp_path / "leases")
     reading, writing = os.pipe()
-    process = os.fork()
-    if not process:
-        os.write(writing, forked(leases))
-        os._exit(0)
+    assert ended(in_worker(lambda: os.write(writing, forked(leases)))) == 0
     os.close(writing)
-    os.waitpid(process, 0)
     with os.fdopen(reading, "rb") as answer:
         assert b"before the fork" in answer.read()
     assert leases.take(PLACE)

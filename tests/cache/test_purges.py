@@ -23,7 +23,7 @@ PURGES: dict[str, Purge] = {
     "key": lambda cache: cache.purge(KEY),
     "directory": lambda cache: cache.purge_prefix("http://origin/films/"),
     "queries": lambda cache: cache.purge_prefix(f"{KEY}?"),
-    "all": lambda cache: cache.purge_all(),
+    "all": lambda cache: cache.purge_prefix(""),
 }
 
 

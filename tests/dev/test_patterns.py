@@ -48,7 +48,7 @@ from aprp.dev.patterns import BadPatternError, Patterns, parents
         ("*.py", "a.py", True),
         ("*.py", "x/y/a.py", True),
         ("./src/*.py", "src/a.py", True),
-        ("/work/src/*.py", "src/a.py", True),
+        ("/project/src/*.py", "src/a.py", True),
         ("build/", "build/x/a", True),
         ("build/", "build", False),
         # What is special elsewhere is not here.
@@ -59,18 +59,18 @@ from aprp.dev.patterns import BadPatternError, Patterns, parents
     ],
 )
 def test_a_pattern(pattern: str, path: str, matches: bool) -> None:
-    assert Patterns([pattern], "/work").match(path) is matches
+    assert Patterns([pattern], "/project").match(path) is matches
 
 
 def test_any_of_several() -> None:
-    patterns = Patterns(["*.py", "static/**/*"], "/work")
+    patterns = Patterns(["*.py", "static/**/*"], "/project")
     assert patterns.match("x/a.py")
     assert patterns.match("static/x/a.css")
     assert not patterns.match("x/a.css")
 
 
 def test_none_matches_nothing() -> None:
-    assert not Patterns([], "/work").match("a")
+    assert not Patterns([], "/project").match("a")
 
 
 @pytest.mark.parametrize(
@@ -83,13 +83,13 @@ def test_none_matches_nothing() -> None:
     ],
 )
 def test_a_directory_stands_for_all_in_it(pattern: str, path: str, within: bool) -> None:
-    assert Patterns([pattern], "/work").match_within(path) is within
+    assert Patterns([pattern], "/project").match_within(path) is within
 
 
 @pytest.mark.parametrize("pattern", ["", "./", "/etc/*", "../x", "a/../b", "[z-a]"])
 def test_what_can_match_nothing_is_told(pattern: str) -> None:
     with pytest.raises(BadPatternError):
-        Patterns([pattern], "/work")
+        Patterns([pattern], "/project")
 
 
 names = st.text(st.characters(exclude_characters="/*?[", exclude_categories=["Cs"]), min_size=1)

@@ -36,6 +36,8 @@ def test_a_place(text: str, place: Place) -> None:
         "a:b",
         "https://localhost:1",
         "1:2:3",
+        "a..b:8000",
+        f"{'a' * 64}.example:8000",
         "８０",
     ],
 )

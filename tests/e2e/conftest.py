@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import servers
+from tests.e2e.certificates import Authority
 from tests.e2e.content import write_files, write_huge
 from tests.e2e.fault_origin import FaultOrigin
 from tests.e2e.routes import tells
 from tests.e2e.scripted import ScriptedOrigin
 from tests.e2e.servers import Proxy, StartProxy
 from tests.e2e.slow_reader import SlowReader
+from tests.e2e.tunnels import FarEnd, far_end
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -119,13 +121,45 @@ def scripted_proxy(
 @pytest.fixture
 def start_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartProxy]:
     """Start a proxy with flags and APRP_ variables of its own; it is stopped after the test."""
-    with ExitStack() as stack:
-
-        def start(*flags: str, cache: bool | Path = False, **environ: str) -> Proxy:
-            directory = tmp_path_factory.mktemp("proxy")
-            return stack.enter_context(Proxy(directory, *flags, cache=cache, **environ))
-
+    with servers.starting(tmp_path_factory) as start:
         yield start
+
+
+@pytest.fixture(scope="module")
+def start_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartProxy]:
+    """As `start_proxy`, for all tests of a module: what it starts is stopped after the last."""
+    with servers.starting(tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The authority that signs all certificates."""
+    return Authority.make(tmp_path_factory.mktemp("authority"))
+
+
+Ends = list[FarEnd]
+
+
+@pytest.fixture(scope="module")
+def ends() -> Iterator[Ends]:
+    """One for each test: the proxies that tests share have to be told the ports at the start."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(far_end()) for _ in range(40)]
+
+
+@pytest.fixture(scope="module")
+def ports(ends: Ends) -> list[int]:
+    """The ports of all `ends`, also of those that tests have taken."""
+    return [end.port for end in ends]
+
+
+@pytest.fixture
+def end(ports: list[int], ends: Ends) -> Iterator[FarEnd]:
+    """What a tunnel leads to; no other test of the module has this port."""
+    taken = ends.pop()
+    yield taken
+    taken.close()
 
 
 @pytest.fixture(scope="session")

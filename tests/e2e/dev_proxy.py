@@ -106,7 +106,14 @@ class Dev(Program):
         return sum(text in line for line in self.stdout.split("\n"))
 
     def processes(self) -> list[int]:
-        """The processes in the directory, other than the proxy."""
+        """The processes in the directory, other than the proxy and its guard."""
+        return self._here(own=False)
+
+    def guards(self) -> list[int]:
+        """The processes that the proxy has forked of itself."""
+        return self._here(own=True)
+
+    def _here(self, own: bool) -> list[int]:
         found = []
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit() or int(entry.name) == self.pid:
@@ -117,7 +124,7 @@ class Dev(Program):
             except OSError:
                 continue
             # Its guard is itself once more.
-            if here and b"aprp" not in command:
+            if here and (b"aprp" in command) == own:
                 found.append(int(entry.name))
         return sorted(found)
 

@@ -1,14 +1,20 @@
 """A client of the dashboard: reads its events, asks its pages, as the page itself does."""
 
 import json
+import threading
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 
 from tests.e2e import clients
 from tests.e2e.clients import Connection, Reply
-from tests.e2e.servers import Proxy
+from tests.e2e.fault_files import File, Plan
+from tests.e2e.fault_origin import FaultOrigin
+from tests.e2e.programs import wait_until
+from tests.e2e.servers import Proxy, StartProxy
+
+STRANGER = "203.0.113.9"
+"""A client that is no operator."""
 
 
 class EventStream:
@@ -55,12 +61,7 @@ class EventStream:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.connection.close()
 
 
@@ -93,3 +94,24 @@ def act(proxy: Proxy, what: str, ids: list[str], **fields: str) -> Reply:
     token: Mapping[str, str] = {"X_CSRF_Token": objects(proxy, limit=1)["admin"]["token"]}
     body = json.dumps({"ids": ids}).encode()
     return request(proxy, "POST", f"/stats/{what}", body, **{**token, **fields})
+
+
+def held(source: FaultOrigin, size: int, after: int) -> tuple[File, threading.Event]:
+    """A file whose origin waits in the middle of the first answer."""
+    file = source.add(size)
+    go_on = threading.Event()
+    file.plans.append(Plan(hold=(after, go_on)))
+    return file, go_on
+
+
+def cors_fields(reply: Reply) -> list[str]:
+    """The names of the fields that let other sites' pages read the answer."""
+    return [name for name, _ in reply.fields if name.lower().startswith("access-control-")]
+
+
+def start_pair(start: StartProxy, source: FaultOrigin) -> Proxy:
+    """Start a proxy with two workers and a cache; everybody's pages may read what it serves."""
+    flags = ("--upstream", source.url, "--workers", "2", "--cors-origins", "*")
+    proxy = start(*flags, cache=True)
+    wait_until(lambda: len(proxy.workers()) == 2, "two workers run")
+    return proxy

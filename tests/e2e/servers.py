@@ -7,14 +7,19 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.e2e import starter
 from tests.e2e.clients import Reply, fetch
 from tests.e2e.content import PROJECT
-from tests.e2e.programs import Program, children, environment, require, state, wait_until
+from tests.e2e.programs import Program, children, environment, require, run, state, wait_until
+
+RUNSERVER = (sys.executable, str(PROJECT / "runserver.py"))
+"""The command that starts aprp."""
 
 _EACH_ANEW = os.environ.get("APRP_LONG") == "1"
 
@@ -108,7 +113,7 @@ class Proxy(Program):
         given["APRP_LOG_DELAY"] = "0"
         # What a test leaves under way is not to hold up the stop.
         given |= {"APRP_DRAIN_TIMEOUT": "0.2"} | environ
-        command = (sys.executable, str(PROJECT / "runserver.py"), "--port", "0", *flags)
+        command = (*RUNSERVER, "--port", "0", *flags)
         super().__init__(*command, cwd=directory, env=environment(**given))
 
     def _start(
@@ -205,6 +210,28 @@ class Proxy(Program):
 
 StartProxy = Callable[..., Proxy]
 """Starts a proxy with the flags and the APRP_ variables that it is given, and with `cache`."""
+
+
+@contextmanager
+def starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartProxy]:
+    """Start proxies, each in a directory of its own; all are stopped at the end of the block."""
+    with ExitStack() as stack:
+
+        def start(*flags: str, cache: bool | Path = False, **environ: str) -> Proxy:
+            directory = tmp_path_factory.mktemp("proxy")
+            return stack.enter_context(Proxy(directory, *flags, cache=cache, **environ))
+
+        yield start
+
+
+def refused_start(directory: Path, *flags: str, **environ: str) -> str:
+    """Start aprp where that is not possible; the one line it says."""
+    given = {"APRP_LOG_FILE": str(directory / "aprp.log")} | environ
+    done = run(*RUNSERVER, *flags, cwd=directory, env=environment(**given))
+    assert (done.returncode, done.stdout) == (2, b""), done
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("aprp: ")
+    return line
 
 
 def wait_replaced(proxy: Proxy, victim: int) -> None:

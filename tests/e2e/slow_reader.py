@@ -3,7 +3,6 @@
 import os
 import threading
 import time
-from types import TracebackType
 from typing import Self
 
 from tests.e2e.clients import Connection
@@ -41,12 +40,7 @@ class SlowReader:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._stop.set()
         self._thread.join(PATIENCE)
 

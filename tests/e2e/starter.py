@@ -166,7 +166,7 @@ def _serve(channel: socket.socket) -> None:
     # To collect would copy each page of what is shared with the forked.
     gc.freeze()
     # An interrupt from the keyboard comes to all; the end of the channel ends this process.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         request, descriptors, _, _ = socket.recv_fds(channel, _LONGEST, 2)
         if not request:
@@ -175,6 +175,7 @@ def _serve(channel: socket.socket) -> None:
         if pid == 0:
             channel.close()
             words, cwd, environ = json.loads(request)
+            signal.signal(signal.SIGINT, interrupt)
             _run(words, cwd, environ, descriptors)
             return
         for descriptor in descriptors:
@@ -211,7 +212,6 @@ def _run(words: list[str], cwd: str, environ: dict[str, str], outputs: list[int]
     for number, descriptor in enumerate(outputs, 1):
         os.dup2(descriptor, number)
         os.close(descriptor)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environ)

@@ -188,6 +188,10 @@ def test_a_lie_in_the_head_of_a_part_is_detected_and_not_stored(
         pytest.fail("the origin lied, and the answer was given")
     assert reply.exit_code in RECEIVE_ERRORS or reply.reply.status == 502
     assert proxy.stats()["origins"]["rejected"] == 1
+    if reply.reply.status == 502:
+        # Who runs the proxy is told which origin it was.
+        (warning,) = proxy.warnings()
+        assert f"({source.url}: " in warning["message"]
     # It is the origin's answer that is refused and not the file.
     file.always = Plan()
     check_range(

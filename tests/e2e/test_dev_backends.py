@@ -283,6 +283,27 @@ def test_a_proxy_that_is_killed_leaves_no_backend(tmp_path: Path) -> None:
         dev.wait_nothing_left()
 
 
+def test_nobody_else_has_the_socket_that_listens(tmp_path: Path) -> None:
+    with Dev(tmp_path) as dev:
+        dev.wait_served("one")
+        (guard,) = dev.guards()
+        # Its end of the pipe, and nothing for what it would read and print.
+        descriptors = Path(f"/proc/{guard}/fd")
+        wait_until(lambda: len(list(descriptors.iterdir())) == 4, "the guard closes the rest")
+        held = sorted(str(path.readlink()).partition(":")[0] for path in descriptors.iterdir())
+        assert held == [os.devnull, os.devnull, os.devnull, "pipe"]
+        # Stopped, it cannot end with the proxy.
+        os.kill(guard, signal.SIGSTOP)
+        try:
+            dev.signal(signal.SIGKILL)
+            dev.process.wait(PATIENCE)
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", dev.port), PATIENCE).close()
+            socket.create_server(("127.0.0.1", dev.port)).close()
+        finally:
+            os.kill(guard, signal.SIGCONT)
+
+
 def test_a_port_that_somebody_else_has_is_told(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -311,7 +332,9 @@ def test_watchman(tmp_path: Path) -> None:
     wrapper = tmp_path / "bin"
     wrapper.mkdir()
     sock = state / "sock"
-    flags = f"--sockname={sock} --logfile={state}/log --statefile={state}/state"
+    flags = (
+        f"--sockname={sock} --pidfile={state}/pid --logfile={state}/log --statefile={state}/state"
+    )
     (wrapper / "watchman").write_text(f'#!/bin/sh\nexec {watchman} {flags} "$@"\n')
     (wrapper / "watchman").chmod(0o755)
     path = f"{wrapper}:{os.environ['PATH']}"

@@ -230,10 +230,7 @@ def test_one_connection_for_several_hosts(proxy: Proxy, origin: ScriptedOrigin) 
     other.check()
 
 
-def test_an_https_target_is_asked_with_tls(
-    start_proxy: StartProxy, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    authority = Authority.make(tmp_path_factory.mktemp("authority"))
+def test_an_https_target_is_asked_with_tls(start_proxy: StartProxy, authority: Authority) -> None:
     origin = ScriptedOrigin(authority.server("origin", "IP:127.0.0.1"))
     try:
         path = origin.plays(serves(FILM))

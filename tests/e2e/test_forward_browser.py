@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.e2e.certificates import Authority
 from tests.e2e.content import FILM
 from tests.e2e.programs import require, run
@@ -59,15 +57,14 @@ def test_a_browser_sees_a_plain_page(
 
 
 def test_a_browser_sees_a_page_with_tls(
-    start_proxy: StartProxy, tmp_path_factory: pytest.TempPathFactory
+    start_proxy: StartProxy, authority: Authority, tmp_path: Path
 ) -> None:
     require("chromium")
-    authority = Authority.make(tmp_path_factory.mktemp("authority"))
     origin = ScriptedOrigin(authority.server("page", "IP:127.0.0.1"))
     try:
         path, film = page_of(origin, says(answer("200 OK", FILM)))
         proxy = forwarding(start_proxy, origin.port)
-        seen = browse(proxy, origin.url + path, tmp_path_factory.mktemp("profile"))
+        seen = browse(proxy, origin.url + path, tmp_path)
         # In a tunnel nothing is looked at.
         assert f"got 200 {len(FILM)}" in seen
         (request,) = origin.asked(film)

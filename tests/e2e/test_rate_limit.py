@@ -2,7 +2,6 @@
 
 import queue
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 
@@ -11,8 +10,9 @@ import pytest
 from tests.e2e.certificates import Authority
 from tests.e2e.clients import Connection
 from tests.e2e.content import endless
+from tests.e2e.floods import check_dropped, floods
 from tests.e2e.programs import PATIENCE
-from tests.e2e.scripted import Peer, ScriptedOrigin, head, serves
+from tests.e2e.scripted import ScriptedOrigin, serves
 from tests.e2e.servers import Proxy, StartProxy
 from tests.e2e.tunnels import FORWARDS
 
@@ -71,12 +71,6 @@ def limited(
     flags = ("--upstream", shared_origin.url, *FLAGS)
     with Proxy(tmp_path_factory.mktemp("proxy"), *flags, cache=True, **FORWARDS) as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """The authority that signs the proxies' certificate."""
-    return Authority.make(tmp_path_factory.mktemp("authority"))
 
 
 def test_what_is_fetched_and_what_is_stored(origin: ScriptedOrigin, limited: Proxy) -> None:
@@ -205,42 +199,18 @@ def test_a_client_that_takes_nothing_is_dropped_all_the_same(
     origin: ScriptedOrigin, start_proxy: StartProxy
 ) -> None:
     flags = ("--rate-limit", "64M", "--send-timeout", "500ms")
-    proxy = start_proxy("--upstream", origin.url, *flags)
-    broken: queue.Queue[float] = queue.Queue()
-
-    def floods(peer: Peer) -> None:
-        peer.send(head("200 OK", f"Content-Length: {1 << 40}"))
-        try:
-            peer.send_endless(0, 1 << 40)
-        finally:
-            broken.put(time.monotonic())
-
-    path = origin.plays(floods)
-    with Connection(proxy.port, receive_buffer=4096) as connection:
-        connection.ask(path)
-        begun = time.monotonic()
-        assert broken.get(timeout=PATIENCE) - begun >= 0.5
-    assert proxy.wait_access_line(path)["end"] == "client took no bytes"
+    check_dropped(start_proxy("--upstream", origin.url, *flags), origin, 0.5)
 
 
 def test_a_client_that_leaves_while_it_is_held_up(
     origin: ScriptedOrigin, start_proxy: StartProxy
 ) -> None:
     proxy = start_proxy("--upstream", origin.url, "--rate-limit", "100K")
-    broken = threading.Event()
-
-    def floods(peer: Peer) -> None:
-        peer.send(head("200 OK", f"Content-Length: {1 << 40}"))
-        try:
-            peer.send_endless(0, 1 << 40)
-        finally:
-            broken.set()
-
-    path = origin.plays(floods)
+    broken: queue.Queue[float] = queue.Queue()
+    path = origin.plays(floods(broken))
     with Connection(proxy.port) as connection:
         connection.ask(path)
         assert connection.read(1000)
         left = time.monotonic()
-    assert broken.wait(PATIENCE)
-    assert time.monotonic() - left < 2.0
+    assert broken.get(timeout=PATIENCE) - left < 2.0
     assert proxy.wait_idle()["transfers"]["active"] == 0

@@ -17,8 +17,7 @@ from tests.e2e.clients import fetch
 from tests.e2e.content import FILM
 from tests.e2e.programs import wait_until
 from tests.e2e.redis_servers import RedisServer, redis_server
-from tests.e2e.servers import Proxy, StartProxy, only, wait_replaced
-from tests.e2e.test_start import refused_start
+from tests.e2e.servers import Proxy, StartProxy, only, refused_start, wait_replaced
 
 PASSWORD = "hunter2hunter2"
 PIECE = 100

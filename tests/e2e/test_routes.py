@@ -2,8 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,22 +10,9 @@ from tests.e2e.clients import Connection
 from tests.e2e.problems import check_problem
 from tests.e2e.routes import ask, start
 from tests.e2e.scripted import Peer, ScriptedOrigin, answer
-from tests.e2e.servers import Proxy, StartProxy
-from tests.e2e.test_start import refused_start
+from tests.e2e.servers import Proxy, StartProxy, refused_start
 from tests.e2e.uploads import echoes
 from tests.peers import closed_port
-
-
-@pytest.fixture(scope="module")
-def start_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartProxy]:
-    """As `start_proxy` does, for all tests of this module."""
-    with ExitStack() as stack:
-
-        def start_one(*flags: str, cache: bool | Path = False, **environ: str) -> Proxy:
-            directory = tmp_path_factory.mktemp("proxy")
-            return stack.enter_context(Proxy(directory, *flags, cache=cache, **environ))
-
-        yield start_one
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import http.client
 import os
 import re
 import socket
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,21 +12,9 @@ import pytest
 import aprp
 from tests.e2e import servers
 from tests.e2e.clients import fetch
-from tests.e2e.content import CLIP, FILM, PROJECT
-from tests.e2e.programs import PATIENCE, Program, environment, run
-from tests.e2e.servers import Proxy, StartProxy
-
-RUNSERVER = (sys.executable, str(PROJECT / "runserver.py"))
-
-
-def refused_start(directory: Path, *flags: str, **environ: str) -> str:
-    """Start it where that is not possible; the one line it says."""
-    given = {"APRP_LOG_FILE": str(directory / "aprp.log")} | environ
-    done = run(*RUNSERVER, *flags, cwd=directory, env=environment(**given))
-    assert (done.returncode, done.stdout) == (2, b""), done
-    (line,) = done.stderr.decode().splitlines()
-    assert line.startswith("aprp: ")
-    return line
+from tests.e2e.content import CLIP, FILM
+from tests.e2e.programs import PATIENCE, Program, environment
+from tests.e2e.servers import RUNSERVER, Proxy, StartProxy, refused_start
 
 
 def test_the_clip_comes_out_of_a_clone(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.clients import Connection
 from tests.e2e.content import BIG, FILM, SIZE, endless
+from tests.e2e.floods import check_dropped
 from tests.e2e.programs import PATIENCE, anonymous_memory, socket_buffers
 from tests.e2e.scripted import Peer, Script, ScriptedOrigin, head, serves
 from tests.e2e.servers import Proxy, StartProxy
@@ -218,20 +219,7 @@ def test_a_client_that_takes_nothing_is_dropped_after_a_while(
     origin: ScriptedOrigin, start_proxy: StartProxy
 ) -> None:
     proxy = start_proxy("--upstream", origin.url, "--send-timeout", "500ms")
-    broken: queue.Queue[float] = queue.Queue()
-
-    def script(peer: Peer) -> None:
-        try:
-            floods(peer)
-        finally:
-            broken.put(time.monotonic())
-
-    path = origin.plays(script)
-    with Connection(proxy.port, receive_buffer=4096) as connection:
-        connection.ask(path)
-        begun = time.monotonic()
-        assert broken.get(timeout=PATIENCE) - begun >= 0.5
-    assert proxy.wait_access_line(path)["end"] == "client took no bytes"
+    check_dropped(proxy, origin, 0.5)
 
 
 def test_a_client_that_takes_a_little_now_and_then_stays(

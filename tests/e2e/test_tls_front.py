@@ -1,15 +1,11 @@
-"""TLS and the PROXY protocol before the proxy: real clients, and certificates that change."""
+"""TLS and the PROXY protocol before the proxy, with real clients."""
 
+import functools
 import hashlib
-import os
-import re
 import signal
-import socket
 import ssl
 import struct
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,61 +13,14 @@ import pytest
 from tests.e2e.certificates import Authority
 from tests.e2e.clients import Connection, curl
 from tests.e2e.content import FILM, PROJECT, endless
-from tests.e2e.programs import PATIENCE, environment, require, run, wait_until
+from tests.e2e.programs import environment, require, run, wait_until
 from tests.e2e.scripted import Peer, ScriptedOrigin, head, serves
-from tests.e2e.servers import Proxy, StartProxy, only
-from tests.e2e.test_start import refused_start
+from tests.e2e.servers import Proxy, StartProxy, refused_start
+from tests.e2e.tls_fronts import Certificates, get_over_tls
 
 WORKERS = pytest.mark.parametrize("workers", ["1", "2"])
 V2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + struct.pack(">H", 12)
 V2 += bytes((192, 0, 2, 77, 192, 0, 2, 1)) + struct.pack(">HH", 4000, 443)
-
-
-class Certificates:
-    """The files that a proxy is started with; what they hold may be changed."""
-
-    def __init__(self, authority: Authority, directory: Path) -> None:
-        self.authority = authority
-        self.cert = directory / "site.pem"
-        self.key = directory / "site.key"
-        self.flags = ("--tls-cert", str(self.cert), "--tls-key", str(self.key))
-
-    def put(self, name: str) -> None:
-        """Put a certificate and its key there, made when it is first asked for."""
-        made = self.authority.directory / f"{name}.pem"
-        if not made.exists():
-            self.authority.files(name, "IP:127.0.0.1")
-        self.cert.write_bytes(made.read_bytes())
-        self.key.write_bytes(made.with_suffix(".key").read_bytes())
-
-    def client(self) -> ssl.SSLContext:
-        """A client's context that trusts them."""
-        return ssl.create_default_context(cafile=str(self.authority.file))
-
-    def seen(self, proxy: Proxy) -> str:
-        """The name in the certificate that a new connection is shown."""
-        with (
-            socket.create_connection(("127.0.0.1", proxy.port), PATIENCE) as sock,
-            self.client().wrap_socket(sock, server_hostname="127.0.0.1") as encrypted,
-        ):
-            certificate = encrypted.getpeercert()
-            assert certificate is not None
-            subject = dict(pair[0] for pair in certificate["subject"])  # type: ignore[misc]
-            return str(subject["commonName"])
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """The authority that signs all certificates here."""
-    return Authority.make(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture
-def certificates(authority: Authority, tmp_path: Path) -> Certificates:
-    """The files of a certificate called first."""
-    certificates = Certificates(authority, tmp_path)
-    certificates.put("first")
-    return certificates
 
 
 @pytest.fixture(scope="module")
@@ -83,39 +32,15 @@ def site(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Cert
 
 
 @pytest.fixture(scope="module")
-def start_shared(
-    shared_origin: ScriptedOrigin, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[StartProxy]:
+def start_shared(shared_origin: ScriptedOrigin, start_shared: StartProxy) -> StartProxy:
     """Start a proxy before the scripted origin, once for each choice of flags."""
-    started: dict[tuple[str, ...], Proxy] = {}
-    with ExitStack() as stack:
-
-        def start(*flags: str) -> Proxy:
-            if flags not in started:
-                directory = tmp_path_factory.mktemp("proxy")
-                proxy = Proxy(directory, "--upstream", shared_origin.url, *flags)
-                started[flags] = stack.enter_context(proxy)
-            return started[flags]
-
-        yield start
+    return functools.cache(lambda *flags: start_shared("--upstream", shared_origin.url, *flags))
 
 
 @pytest.fixture
 def encrypted(site: Certificates, start_shared: StartProxy) -> Proxy:
     """A proxy with TLS before the scripted origin."""
     return start_shared(*site.flags)
-
-
-def get_over_tls(
-    certificates: Certificates, proxy: Proxy, path: str, first: bytes = b""
-) -> tuple[Connection, ssl.SSLSocket]:
-    """Ask on a connection that begins with `first`; no reply has been read."""
-    connection = Connection(proxy.port)
-    connection.send(first)
-    secured = certificates.client().wrap_socket(connection.socket, server_hostname="127.0.0.1")
-    connection.socket = secured
-    connection.ask(path)
-    return connection, secured
 
 
 def test_curl_over_tls(site: Certificates, origin: ScriptedOrigin, encrypted: Proxy) -> None:
@@ -184,7 +109,7 @@ def test_what_openssl_sees(site: Certificates, encrypted: Proxy) -> None:
 
 @WORKERS
 def test_a_slow_client_gets_every_byte(
-    certificates: Certificates, origin: ScriptedOrigin, start_proxy: StartProxy, workers: str
+    site: Certificates, origin: ScriptedOrigin, start_proxy: StartProxy, workers: str
 ) -> None:
     # Also what the proxy holds when it is told to stop.
     length = 8 << 20
@@ -194,10 +119,10 @@ def test_a_slow_client_gets_every_byte(
         peer.send_endless(0, length)
 
     flags = ("--upstream", origin.url, "--workers", workers, "--drain-timeout", "60")
-    proxy = start_proxy(*flags, *certificates.flags)
+    proxy = start_proxy(*flags, *site.flags)
     connection = Connection(proxy.port, receive_buffer=16384)
     with connection:
-        connection.socket = certificates.client().wrap_socket(
+        connection.socket = site.client().wrap_socket(
             connection.socket, server_hostname="127.0.0.1"
         )
         connection.ask(origin.plays(script))
@@ -219,116 +144,6 @@ def test_many_requests_on_a_connection(
         for begin in range(0, 50_000, 1000):
             connection.ask(path, f"Range: bytes={begin}-{begin + 999}")
             assert connection.read_reply().body == FILM[begin : begin + 1000]
-
-
-@WORKERS
-def test_new_files_on_sighup(
-    certificates: Certificates, origin: ScriptedOrigin, start_proxy: StartProxy, workers: str
-) -> None:
-    path = origin.plays(serves(FILM))
-    proxy = start_proxy("--upstream", origin.url, "--workers", workers, *certificates.flags)
-
-    def everybody_shows(name: str) -> None:
-        if workers == "1":
-            wait_until(lambda: certificates.seen(proxy) == name, f"{name} is shown")
-            return
-        wait_until(lambda: len(proxy.workers()) == 2, "two workers run")
-        for worker in proxy.workers():
-            with only(proxy, worker):
-                wait_until(lambda: certificates.seen(proxy) == name, f"{name} is shown")
-
-    everybody_shows("first")
-    standing, secured = get_over_tls(certificates, proxy, path)
-    with standing:
-        assert standing.read_reply().body == FILM
-        shown = secured.getpeercert(binary_form=True)
-        certificates.put("second")
-        assert certificates.seen(proxy) == "first"
-        proxy.signal(signal.SIGHUP)
-        everybody_shows("second")
-        # Wrong files change nothing, and the log says why.
-        certificates.key.write_text("no key at all\n")
-        proxy.signal(signal.SIGHUP)
-        wait_until(lambda: "TLS_KEY" in proxy.log(), "the log says what is wrong")
-        everybody_shows("second")
-        if workers == "2":
-            # One that is started later has what the parent has read.
-            victim = proxy.workers()[0]
-            os.kill(victim, signal.SIGKILL)
-            wait_until(
-                lambda: len(proxy.workers()) == 2 and victim not in proxy.workers(),
-                "another worker takes its place",
-            )
-            everybody_shows("second")
-        else:
-            # No connection has been dropped.
-            standing.ask(path)
-            assert standing.read_reply().body == FILM
-            assert secured.getpeercert(binary_form=True) == shown
-    assert proxy.log().count("no private key") == 1
-
-
-@WORKERS
-def test_sighup_without_tls_is_a_line_in_the_log(start_proxy: StartProxy, workers: str) -> None:
-    proxy = start_proxy("--upstream", "embedded", "--workers", workers)
-    for pid in (proxy.pid, *proxy.workers()):
-        # A terminal that is closed sends it to all.
-        os.kill(pid, signal.SIGHUP)
-    wait_until(lambda: "SIGHUP" in proxy.log(), "the log tells of it")
-    assert proxy.get("/sample.mp4", Range="bytes=4-7").body == b"ftyp"
-    assert proxy.log().count("SIGHUP") == 1
-
-
-@WORKERS
-def test_sighup_under_nohup(
-    certificates: Certificates, start_proxy: StartProxy, workers: str
-) -> None:
-    # There it is ignored from the start, and so it would be in whatever inherits that.
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        proxy = start_proxy("--upstream", "embedded", "--workers", workers, *certificates.flags)
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    certificates.put("second")
-    proxy.signal(signal.SIGHUP)
-    wait_until(lambda: certificates.seen(proxy) == "second", "second is shown")
-
-
-def _no_key(certificates: Certificates) -> None:
-    certificates.key.unlink()
-
-
-def _other_key(certificates: Certificates) -> None:
-    key = certificates.key.read_bytes()
-    certificates.put("second")
-    certificates.key.write_bytes(key)
-
-
-def _no_certificate(certificates: Certificates) -> None:
-    certificates.cert.write_text("nothing\n")
-
-
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        (_no_key, r"TLS_KEY: '\S+' is not a file that can be read"),
-        (_other_key, r"TLS_KEY: \S*site\.key is not the key of the first certificate in \S+$"),
-        (_no_certificate, r"TLS_CERT: \S*site\.pem holds no certificate"),
-    ],
-)
-def test_files_that_are_wrong_stop_the_start(
-    certificates: Certificates,
-    tmp_path: Path,
-    spoil: Callable[[Certificates], None],
-    said: str,
-) -> None:
-    spoil(certificates)
-    assert re.search(said, refused_start(tmp_path, "--port", "0", *certificates.flags))
-
-
-def test_a_certificate_without_a_key(certificates: Certificates, tmp_path: Path) -> None:
-    line = refused_start(tmp_path, "--port", "0", *certificates.flags[:2])
-    assert "TLS_CERT" in line and "TLS_KEY" in line
 
 
 def test_proxy_protocol_without_proxies(tmp_path: Path) -> None:

@@ -22,12 +22,6 @@ HALF = SIZE // 2
 StartOrigin = Callable[[str, str], ScriptedOrigin]
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """The authority that signs all certificates here."""
-    return Authority.make(tmp_path_factory.mktemp("authority"))
-
-
 @pytest.fixture
 def start_origin(authority: Authority) -> Iterator[StartOrigin]:
     """Start an https origin with a certificate of a name for a subject."""

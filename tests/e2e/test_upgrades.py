@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.caching import cache_status
 from tests.e2e.clients import Connection
 from tests.e2e.content import FILM
 from tests.e2e.problems import check_problem
@@ -110,6 +111,49 @@ def test_an_answer_without_a_switch_is_an_ordinary_one(
             assert f"{reply.status} {reply.reason}" == status
             assert reply.body == b"page"
             assert reply.all("X-Own") == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "told", "connection"),
+    [
+        (("Upgrade: own/2, websocket", "Connection: Upgrade"), "own/2, websocket", "Upgrade"),
+        (("upgrade: h2c, own", "Connection: upgrade, X-Hop", "X-Hop: 1"), "own", "Upgrade"),
+        (("Upgrade: TLS/1.2, HTTP/2.0", "Connection: Upgrade"), None, None),
+    ],
+    ids=["all", "one of two", "none"],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_origin_that_wants_an_upgrade_says_which(
+    origin: ScriptedOrigin,
+    scripted_proxy: Proxy,
+    method: str,
+    lines: tuple[str, ...],
+    told: str | None,
+    connection: str | None,
+) -> None:
+    # RFC 9110 section 15.5.22: a 426 has to have Upgrade, and section 7.8: Connection names it.
+    path = origin.plays(says(answer("426 Upgrade Required", b"page", *lines)))
+    with Connection(scripted_proxy.port) as client:
+        for fields in ((), HANDSHAKE if method == "GET" else ()):
+            client.ask(path, *fields, method=method)
+            reply = client.read_reply()
+            assert (reply.status, reply.body) == (426, b"page")
+            assert (reply.get("Upgrade"), reply.get("Connection")) == (told, connection)
+            assert reply.get("X-Hop") is None
+        client.ask(path, "Connection: close", method=method)
+        reply = client.read_reply()
+        assert reply.get("Connection") == (f"{connection}, close" if connection else "close")
+
+
+def test_an_answer_without_a_switch_says_why_it_is_not_stored(
+    origin: ScriptedOrigin, start_proxy: StartProxy
+) -> None:
+    proxy = start_proxy("--upstream", origin.url, cache=True)
+    path = origin.plays(says(answer("200 OK", b"page", "Cache-Control: max-age=60")))
+    with Connection(proxy.port) as connection:
+        connection.ask(path, *HANDSHAKE)
+        # RFC 9211 section 2.2: the method is not what kept the cache from answering.
+        assert cache_status(connection.read_reply()) == {"fwd": "bypass", "fwd-status": "200"}
 
 
 def test_a_switch_that_nobody_asked_for(origin: ScriptedOrigin, scripted_proxy: Proxy) -> None:

@@ -21,7 +21,7 @@ from tests.e2e.certificates import Authority
 from tests.e2e.clients import Connection
 from tests.e2e.programs import PATIENCE, anonymous_memory, socket_buffers, takes_nothing, wait_until
 from tests.e2e.servers import Proxy, StartProxy
-from tests.e2e.tunnels import forwarding, wait_tunnels
+from tests.e2e.tunnels import at_rest, forwarding, wait_tunnels
 from tests.e2e.websocket_servers import HANDSHAKE, Echo, echo_server, tornado_server
 
 LARGE = random.Random(31).randbytes(5 << 20)
@@ -64,20 +64,15 @@ def echo(shared_echo: SharedEcho) -> Iterator[Echo]:
 
 
 @pytest.fixture(scope="module")
-def shared_proxy(
-    shared_echo: SharedEcho, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Proxy]:
+def shared_proxy(shared_echo: SharedEcho, start_shared: StartProxy) -> Proxy:
     """A proxy before the server that tests share; they take `proxy`."""
-    with Proxy(tmp_path_factory.mktemp("proxy"), "--upstream", shared_echo.url) as started:
-        yield started
+    return start_shared("--upstream", shared_echo.url)
 
 
 @pytest.fixture
 def proxy(echo: Echo, shared_proxy: Proxy) -> Proxy:
     """A proxy before `echo`, with no tunnel open."""
-    wait_tunnels(shared_proxy, 0)
-    shared_proxy.wait_idle()
-    return shared_proxy
+    return at_rest(shared_proxy)
 
 
 def talk(proxy: Proxy, path: str = "/", **options: Any) -> AbstractContextManager[ClientConnection]:
@@ -239,12 +234,6 @@ def test_it_does_not_hold_up_the_stop(echo: Echo, start_proxy: StartProxy) -> No
 
 
 # TLS on either side.
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """The authority that signs certificates for both sides."""
-    return Authority.make(tmp_path_factory.mktemp("authority"))
 
 
 def test_a_server_with_tls(authority: Authority, start_proxy: StartProxy) -> None:

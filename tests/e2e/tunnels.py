@@ -110,3 +110,10 @@ def wait_tunnels(proxy: Proxy, number: int) -> dict[str, object]:
 
     wait_until(reached, f"{number} tunnels are open")
     return told
+
+
+def at_rest(proxy: Proxy) -> Proxy:
+    """Wait until the proxy has no tunnel open and no transfer under way; the proxy."""
+    wait_tunnels(proxy, 0)
+    proxy.wait_idle()
+    return proxy

@@ -3,45 +3,19 @@
 import asyncio
 import contextlib
 import hashlib
-import random
 import socket
 
 import pytest
 
 from aprp.front.connection import MAX_WAITING
-from tests.front.apps import BLOCK, BODY_TIMEOUT, SMALL_BLOCK, Client, Request, Served, served
-from tests.front.test_connection import GET, get, post, post_chunked
+from tests.front.apps import BLOCK, BODY_TIMEOUT, SMALL_BLOCK, Client, Request, served
+from tests.front.requests import GET, SOURCE, Slow, get, post, post_chunked
 from tests.loops import both_loops, turns
 
-SOURCE = random.Random(7).randbytes(8 << 20)
 CHUNKED = get("/up", "Transfer-Encoding: chunked").replace(b"GET", b"POST", 1)
 CHUNKS = (
     b'5;a=b\r\n01234\r\n1 ; x="y"\r\n5\r\n00004\r\n6789\r\n0;last\r\nX: dropped\r\nY: z\r\n\r\n'
 )
-
-
-class Slow:
-    """Takes pieces one by one, when it is told to, and sees that they stay as they are."""
-
-    def __init__(self, s: Served) -> None:
-        self.arrived: asyncio.Queue[asyncio.Future[None]] = asyncio.Queue()
-        self.views: list[tuple[memoryview, bytes]] = []
-        self.waiting: asyncio.Future[None] | None = None
-        s.app.take = self.take
-
-    def take(self, request: Request, view: memoryview) -> "asyncio.Future[None]":
-        assert self.waiting is None or self.waiting.done(), "one at a time"
-        request.body += view
-        self.views.append((view, bytes(view)))
-        self.waiting = asyncio.get_running_loop().create_future()
-        self.arrived.put_nowait(self.waiting)
-        return self.waiting
-
-    def done_with(self, waiting: "asyncio.Future[None]") -> None:
-        """Be done with the last piece."""
-        view, was = self.views[-1]
-        assert bytes(view) == was
-        waiting.set_result(None)
 
 
 async def flood(client: Client, data: bytes) -> int:

@@ -8,8 +8,7 @@ import pytest
 from aprp.front.tls import ServerTLS
 from tests.front.apps import Served, served
 from tests.front.encrypted import Encrypted
-from tests.front.test_bodies import Slow
-from tests.front.test_connection import GET, post, post_chunked
+from tests.front.requests import GET, Slow, post, post_chunked
 from tests.loops import both_loops, turns
 from tests.peers import server_tls
 

@@ -7,23 +7,8 @@ import pytest
 
 from aprp.front.connection import MAX_WAITING
 from tests.front.apps import served
+from tests.front.requests import GET, get, post, post_chunked
 from tests.loops import both_loops, turns
-
-GET = b"GET /film?a=%20 HTTP/1.1\r\nHost: h\r\nRange: bytes=0-1\r\nX: 1\r\nX: 2\r\n\r\n"
-
-
-def get(target: str, *lines: str) -> bytes:
-    return "\r\n".join((f"GET {target} HTTP/1.1", "Host: h", *lines, "", "")).encode()
-
-
-def post(target: str, body: bytes, *lines: str) -> bytes:
-    head = get(target, f"Content-Length: {len(body)}", *lines).replace(b"GET", b"POST", 1)
-    return head + body
-
-
-def post_chunked(target: str, *chunks: bytes) -> bytes:
-    head = get(target, "Transfer-Encoding: chunked").replace(b"GET", b"POST", 1)
-    return head + b"".join(b"%x\r\n%b\r\n" % (len(c), c) for c in (*chunks, b""))
 
 
 @both_loops

@@ -10,7 +10,7 @@ from aprp.front.quotas import Quotas
 from aprp.front.wire import ClientGone
 from aprp.upstream.detached import Detached
 from tests.front.apps import TIMEOUT, Client, Request, Served, served
-from tests.front.test_connection import get
+from tests.front.requests import get
 from tests.loops import both_loops, turns
 
 CONNECT = get("films.example:443").replace(b"GET", b"CONNECT")

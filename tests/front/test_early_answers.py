@@ -6,9 +6,8 @@ import pytest
 
 from aprp.front.connection import MAX_DROPPED_BODY
 from aprp.front.peer import LINGER, LINGER_IN_ALL
-from tests.front.apps import Request, served
-from tests.front.test_bodies import SOURCE, Slow
-from tests.front.test_connection import GET, post, post_chunked
+from tests.front.apps import Client, Request, Served, served
+from tests.front.requests import GET, SOURCE, Slow, post, post_chunked
 from tests.loops import both_loops, turns
 
 
@@ -214,13 +213,19 @@ async def test_closing_behind_an_answer_with_requests_that_wait() -> None:
         assert len(s.app.begun) == 1
 
 
+async def answered_early(s: Served) -> Client:
+    """A client that has its answer, and has sent only the beginning of its body."""
+    client = await s.connect()
+    await client.send_and_be_read(post("/up", SOURCE)[:1000])
+    s.app.begun[0].answer()
+    assert await client.answer() == (200, b"")
+    return client
+
+
 @both_loops
 async def test_silent_client_is_not_listened_to_for_long() -> None:
     async with served() as s:
-        client = await s.connect()
-        await client.send_and_be_read(post("/up", SOURCE)[:1000])
-        s.app.begun[0].answer()
-        assert await client.answer() == (200, b"")
+        client = await answered_early(s)
         s.clock.advance(LINGER - 0.1)
         await client.send_and_be_read(b"x" * 1000)
         s.clock.advance(LINGER - 0.1)
@@ -233,10 +238,7 @@ async def test_silent_client_is_not_listened_to_for_long() -> None:
 @both_loops
 async def test_no_client_is_listened_to_for_ever() -> None:
     async with served() as s:
-        client = await s.connect()
-        await client.send_and_be_read(post("/up", SOURCE)[:1000])
-        s.app.begun[0].answer()
-        assert await client.answer() == (200, b"")
+        client = await answered_early(s)
         for _ in range(int(LINGER_IN_ALL)):
             assert len(s.server.connections) == 1
             await client.send_and_be_read(b"x" * 1000)
@@ -247,10 +249,7 @@ async def test_no_client_is_listened_to_for_ever() -> None:
 @both_loops
 async def test_stopping_does_not_wait_for_clients_that_are_listened_to() -> None:
     async with served() as s:
-        client = await s.connect()
-        await client.send_and_be_read(post("/up", SOURCE)[:1000])
-        s.app.begun[0].answer()
-        assert await client.answer() == (200, b"")
+        await answered_early(s)
         s.server.close_idle()
         await turns(5)
         assert len(s.server.connections) == 1

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.front.apps import BODY_TIMEOUT, Request, served
-from tests.front.test_connection import GET, get, post, post_chunked
+from tests.front.requests import GET, get, post, post_chunked
 from tests.loops import both_loops, turns
 
 EXPECT = "Expect: 100-continue"

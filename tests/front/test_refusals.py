@@ -7,7 +7,7 @@ import pytest
 from aprp.front.quotas import Quotas
 from aprp.semantics.framing import MAX_TRAILERS
 from tests.front.apps import EXEMPT, HEADER_TIMEOUT, MAX_HEAD, served
-from tests.front.test_connection import GET, get, post, post_chunked
+from tests.front.requests import GET, get, post, post_chunked
 from tests.loops import both_loops, turns
 
 

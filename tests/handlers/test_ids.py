@@ -6,6 +6,7 @@ import re
 import pytest
 
 from aprp.handlers.ids import RequestIds
+from tests.stats.forks import ended, in_worker
 
 
 def ids(believed: str) -> RequestIds:
@@ -43,14 +44,14 @@ def test_processes_that_were_forked_give_others() -> None:
     made = ids("everybody")
     before = made.of("192.0.2.1", None)
     told, tell = os.pipe()
-    pid = os.fork()
-    if pid == 0:
+
+    def work() -> None:
         made.attach()
         os.write(tell, made.of("192.0.2.1", None).encode())
-        os._exit(0)
+
+    assert ended(in_worker(work)) == 0
     os.close(tell)
     childs = os.read(told, 100).decode()
     os.close(told)
-    assert os.waitpid(pid, 0)[1] == 0
     made.attach()
     assert len({text[:16] for text in (before, childs, made.of("192.0.2.1", None))}) == 3

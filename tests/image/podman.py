@@ -7,7 +7,6 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 # runc and these limits, because crun and the limits that podman takes by default need more of the
@@ -39,12 +38,7 @@ class Podman:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self("rm", "--all", "--force", "--time", "0")
         self("rmi", "--all", "--force")
         overlay = self.directory / "storage" / "overlay"

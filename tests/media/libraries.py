@@ -21,9 +21,8 @@ from aprp.stats.counters import Counters
 from aprp.upstream.asking import Ask, Reader
 from aprp.upstream.head import ResponseHead
 from aprp.upstream.origins import Origin
-from aprp.upstream.receiver import Placer
 from tests.cache.stores import SLICE, running, until
-from tests.media.scripted import ORIGIN, Sink
+from tests.media.scripted import ORIGIN, PlayedAsk, Sink
 from tests.media.sources import site_of
 
 TARGET = "/film.mp4"
@@ -44,18 +43,13 @@ class HeldOrigin:
         return self.asked[number]
 
 
-class Question:
+class Question(PlayedAsk):
     """A question to a HeldOrigin, which is an `Ask` to who asks."""
 
-    origin = ORIGIN
-    surplus = False
-
     def __init__(self, source: HeldOrigin, reader: Reader) -> None:
+        super().__init__(reader)
         self.fields: Mapping[str, str] = {}
         self._source = source
-        self._reader = reader
-        self._placer: Placer | None = None
-        self._over = asyncio.Event()
         self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     # What the test says.
@@ -82,15 +76,6 @@ class Question:
 
     # What who asks says.
 
-    def place(self, placer: Placer | None) -> None:
-        self._placer = placer
-
-    def abort(self) -> None:
-        self._over.set()
-
-    def has_others(self, avoid: Collection[Origin]) -> bool:
-        return False
-
     async def send(
         self,
         method: str,
@@ -106,7 +91,8 @@ class Question:
         self._source.asked.append(self)
         while not self._over.is_set():
             piece = asyncio.ensure_future(self._pieces.get())
-            await self._unless_over(piece)
+            await self._until(piece)
+            piece.cancel()
             data = piece.result() if piece.done() and not piece.cancelled() else None
             if data is None:
                 return
@@ -124,16 +110,7 @@ class Question:
                 waiting = self._placer.placed(count)
             data = data[count:]
             if waiting is not None:
-                await self._unless_over(waiting)
-
-    async def _unless_over(
-        self, waiting: "asyncio.Future[bytes | None] | asyncio.Future[None]"
-    ) -> None:
-        over = asyncio.ensure_future(self._over.wait())
-        await asyncio.wait({waiting, over}, return_when=asyncio.FIRST_COMPLETED)
-        over.cancel()
-        if isinstance(waiting, asyncio.Task):
-            waiting.cancel()
+                await self._until(waiting)
 
 
 class Client(Sink):

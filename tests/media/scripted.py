@@ -3,8 +3,9 @@
 import asyncio
 import email.parser
 import email.policy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from aprp.media.cutter import Piece
 from aprp.media.delivery import Delivery
@@ -16,11 +17,39 @@ from aprp.upstream.dial import Endpoint
 from aprp.upstream.errors import OriginFailure
 from aprp.upstream.head import ResponseHead
 from aprp.upstream.origins import Origin
+from aprp.upstream.receiver import Placer
 
 ORIGIN = Origin("http://origin.test", "", "origin.test", Endpoint("origin.test", 80, None))
 
 # Where a reply stops until the delivery aborts it.
 STOP = object()
+
+
+class PlayedAsk:
+    """A question to an origin that a test plays; it comes to its end with an abort."""
+
+    origin = ORIGIN
+    surplus = False
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._placer: Placer | None = None
+        self._over = asyncio.Event()
+
+    def place(self, placer: Placer | None) -> None:
+        self._placer = placer
+
+    def abort(self) -> None:
+        self._over.set()
+
+    def has_others(self, avoid: Collection[Origin]) -> bool:
+        return False
+
+    async def _until(self, waiting: "asyncio.Future[bytes | None] | asyncio.Future[None]") -> None:
+        """Wait for it, or for an abort."""
+        over = asyncio.ensure_future(self._over.wait())
+        await asyncio.wait({waiting, over}, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
 
 
 @dataclass(frozen=True)
@@ -80,20 +109,19 @@ class Script:
         self.stopped = asyncio.Event()
 
     def __call__(self, reader: Reader) -> Ask:
-        return _Ask(self, reader)  # type: ignore[return-value]
+        return cast(Ask, _Ask(self, reader))
 
 
-class _Ask:
+class _Ask(PlayedAsk):
     def __init__(self, script: Script, reader: Reader) -> None:
+        super().__init__(reader)
         self._script = script
-        self._reader = reader
         self._number = -1
-        self._over = asyncio.Event()
 
     def abort(self) -> None:
         if not self._over.is_set():
             self._script.aborted.append(self._number)
-        self._over.set()
+        super().abort()
 
     async def send(self, method: str, target: str, fields: Mapping[str, str]) -> None:
         script = self._script
@@ -124,12 +152,9 @@ class _Ask:
         if reply.error is not None and not self._over.is_set():
             raise reply.error
 
-    async def _until(self, waiting: "asyncio.Future[None]") -> None:
-        """Wait for it, or for an abort."""
+    async def _until(self, waiting: "asyncio.Future[bytes | None] | asyncio.Future[None]") -> None:
         self._script.stopped.set()
-        over = asyncio.ensure_future(self._over.wait())
-        await asyncio.wait({waiting, over}, return_when=asyncio.FIRST_COMPLETED)
-        over.cancel()
+        await super()._until(waiting)
 
 
 @dataclass

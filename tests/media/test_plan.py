@@ -37,15 +37,6 @@ def test_edges_are_the_nearest(size: int, position: int) -> None:
     assert Grid(size).ceil(position) == min(edge for edge in edges if edge >= position)
 
 
-@given(sizes, st.lists(positions, min_size=3, max_size=3, unique=True).map(sorted))
-def test_the_slices_around(size: int, places: list[int]) -> None:
-    start, stop, length = places
-    span = Grid(size).around(start, stop, length)
-    slices = {position // size for position in range(start, stop)}
-    held = [position for position in range(length) if position // size in slices]
-    assert list(range(span.start, span.stop)) == held
-
-
 # The first request for a file
 
 

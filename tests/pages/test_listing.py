@@ -2,9 +2,7 @@
 
 from html.parser import HTMLParser
 
-import pytest
-
-from aprp.pages.listing import Entry, Listing, Ways, render, size_text
+from aprp.pages.listing import Entry, Listing, Ways, render
 
 WAYS = Ways("range", path=True)
 FILM = Entry("film.mp4", "film.mp4", "/play/film.mp4", size="1 KiB", modified="today")
@@ -91,21 +89,3 @@ def test_nothing_in_it() -> None:
     page = shown(Listing("/", (), WAYS, empty=("Put <files> here.",)))
     assert "Put <files> here." in page.text
     assert "table" not in page.tags
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (1024, "1 KiB"),
-        (586197, "572 KiB"),
-        (1023 * 1024, "1023 KiB"),
-        (1 << 20, "1 MiB"),
-        (1_500_000, "1.43 MiB"),
-        (8 << 30, "8 GiB"),
-        (3 << 40, "3 TiB"),
-    ],
-)
-def test_size_text(size: int, text: str) -> None:
-    assert size_text(size) == text

@@ -4,11 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aprp.semantics.freshness import UNKNOWN_LIFETIME, Lifetime, current_age, lifetime, policy
+from aprp.semantics.cache_control import Get
+from aprp.semantics.freshness import UNKNOWN_LIFETIME, Lifetime, policy
 from tests.semantics.times import NOW, at, getting
 
 DATE = ("Date", at(0))
 DAY = 86400
+
+
+def lifetime(get: Get, status: int = 200) -> Lifetime:
+    """The lifetime of a response that came at once."""
+    return policy(get, status, NOW, NOW).lifetime
 
 
 def explicit(seconds: float) -> Lifetime:
@@ -95,13 +101,13 @@ def heuristic(seconds: float) -> Lifetime:
     ],
 )
 def test_lifetime(fields: list[tuple[str, str]], expected: Lifetime) -> None:
-    assert lifetime(getting(*fields), 200, NOW) == expected
+    assert lifetime(getting(*fields)) == expected
 
 
 @pytest.mark.parametrize("status", [200, 203, 204, 206, 300, 301, 308])
 def test_statuses_with_a_guessed_lifetime(status: int) -> None:
     get = getting(("Last-Modified", at(-1000)), DATE)
-    assert lifetime(get, status, NOW) == heuristic(100)
+    assert lifetime(get, status) == heuristic(100)
 
 
 @pytest.mark.parametrize(
@@ -109,16 +115,14 @@ def test_statuses_with_a_guessed_lifetime(status: int) -> None:
 )
 def test_statuses_with_a_guessed_lifetime_only_if_public(status: int) -> None:
     fields = [("Last-Modified", at(-1000)), DATE]
-    assert lifetime(getting(*fields), status, NOW) == UNKNOWN_LIFETIME
+    assert lifetime(getting(*fields), status) == UNKNOWN_LIFETIME
     public = getting(*fields, ("Cache-Control", "public"))
-    assert lifetime(public, status, NOW) == heuristic(100)
+    assert lifetime(public, status) == heuristic(100)
 
 
-def test_the_guess_can_be_set() -> None:
+def test_the_guess_has_a_limit() -> None:
     get = getting(("Last-Modified", at(-1000)), DATE)
-    assert lifetime(get, 200, NOW, heuristic_fraction=0.5).seconds == 500
-    assert lifetime(get, 200, NOW, heuristic_fraction=0.5, heuristic_max=60).seconds == 60
-    assert lifetime(get, 200, NOW, heuristic_fraction=0).seconds == 0
+    assert policy(get, 200, NOW, NOW, heuristic_max=60).lifetime == heuristic(60)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +141,7 @@ def test_the_guess_can_be_set() -> None:
     ],
 )
 def test_dates_in_the_future(expires: str) -> None:
-    assert lifetime(getting(("Expires", expires), DATE), 200, NOW).seconds > DAY
+    assert lifetime(getting(("Expires", expires), DATE)).seconds > DAY
 
 
 @pytest.mark.parametrize(
@@ -160,7 +164,7 @@ def test_dates_in_the_future(expires: str) -> None:
     ],
 )
 def test_an_invalid_expires_lies_in_the_past_5_3(expires: str) -> None:
-    assert lifetime(getting(("Expires", expires), DATE), 200, NOW) == explicit(0)
+    assert lifetime(getting(("Expires", expires), DATE)) == explicit(0)
 
 
 @pytest.mark.parametrize(
@@ -187,12 +191,12 @@ def test_an_invalid_expires_lies_in_the_past_5_3(expires: str) -> None:
 )
 def test_the_age_field(age: str | None, expected: int) -> None:
     fields = [DATE] if age is None else [DATE, ("Age", age)]
-    assert current_age(getting(*fields), NOW, NOW, NOW) == expected
+    assert policy(getting(*fields), 200, NOW, NOW).age(NOW) == expected
 
 
 def test_of_two_age_lines_the_first_counts() -> None:
     get = getting(DATE, ("Age", "7200"), ("Age", "0"))
-    assert current_age(get, NOW, NOW, NOW) == 7200
+    assert policy(get, 200, NOW, NOW).age(NOW) == 7200
 
 
 @pytest.mark.parametrize(
@@ -215,7 +219,7 @@ def test_of_two_age_lines_the_first_counts() -> None:
 def test_age_4_2_3(
     fields: list[tuple[str, str]], asked: float, came: float, now: float, expected: float
 ) -> None:
-    assert current_age(getting(*fields), NOW + asked, NOW + came, NOW + now) == expected
+    assert policy(getting(*fields), 200, NOW + asked, NOW + came).age(NOW + now) == expected
 
 
 def test_a_policy_serves_at_any_time() -> None:

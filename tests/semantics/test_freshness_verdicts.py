@@ -10,7 +10,6 @@ from aprp.semantics.freshness import (
     MustAsk,
     StaleWhileRevalidating,
     Verdict,
-    assess,
     judge,
     may_collapse,
     policy,
@@ -32,12 +31,9 @@ def verdict(
     """Ask for a response with that Cache-Control, `age` seconds after it came."""
     stored = getting(DATE, *fields, *([] if response is None else [("Cache-Control", response)]))
     asked = getting(*([] if request is None else [("Cache-Control", request)]))
-    return assess(
-        asked,
-        stored,
-        200,
-        NOW,
-        NOW,
+    return judge(
+        policy(stored, 200, NOW, NOW),
+        request_directives(asked),
         NOW + age,
         default_stale_while_revalidate=revalidating,
         default_stale_if_error=error,
@@ -120,10 +116,10 @@ def test_a_client_may_want_a_newer_one_5_2_1(request_field: str, used: bool) -> 
 
 
 def test_pragma_asks_too() -> None:
-    stored = getting(DATE, ("Cache-Control", "max-age=60"))
-    found = assess(getting(("Pragma", "no-cache")), stored, 200, NOW, NOW, NOW + 10)
+    stored = policy(getting(DATE, ("Cache-Control", "max-age=60")), 200, NOW, NOW)
+    found = judge(stored, request_directives(getting(("Pragma", "no-cache"))), NOW + 10)
     assert found == MustAsk(10, 50, True, "request")
-    found = assess(getting(("Pragma", "x")), stored, 200, NOW, NOW, NOW + 10)
+    found = judge(stored, request_directives(getting(("Pragma", "x"))), NOW + 10)
     assert found == Fresh(10, 50)
 
 

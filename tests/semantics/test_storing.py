@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aprp.semantics.freshness import Fresh, assess
+from aprp.semantics.cache_control import NO_DIRECTIVES
+from aprp.semantics.freshness import Fresh, judge, policy
 from aprp.semantics.storing import storable, storable_fields
 from tests.semantics.times import NOW, at, getting
 
@@ -231,8 +232,8 @@ def test_nothing_private_is_ever_stored(
         if status >= 400:
             assert stated & {"public", "s-maxage=60", "max-age=60"}
         if not validator:
-            used = assess(getting(), getting(*response), status, NOW, NOW, NOW)
-            assert isinstance(used, Fresh)
+            stored = policy(getting(*response), status, NOW, NOW)
+            assert isinstance(judge(stored, NO_DIRECTIVES, NOW), Fresh)
 
 
 def test_fields_that_are_stored_3_1() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aprp.semantics.freshness import current_age
+from aprp.semantics.freshness import policy
 from aprp.semantics.storing import invalidated_targets, selects_for_update, updated_fields
 from tests.semantics.times import NOW, at, getting
 
@@ -91,7 +91,7 @@ def test_the_age_of_the_old_message_does_not_make_the_new_one_old() -> None:
     stored = [("Date", at(-100)), ("Age", "50"), ("A", "1")]
     updated = updated_fields(stored, [("ETag", '"x"')])
     assert updated == [("A", "1"), ("ETag", '"x"')]
-    assert current_age(getting(*updated), NOW, NOW, NOW) == 0
+    assert policy(getting(*updated), 200, NOW, NOW).age(NOW) == 0
     assert updated_fields(stored, [("Age", "7"), ("Date", at(0))]) == [
         ("Date", at(0)),
         ("Age", "7"),

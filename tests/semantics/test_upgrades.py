@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aprp.semantics.headers import Fields, Pair
-from aprp.semantics.upgrades import is_answer, upgrade_fields, wants_upgrade
+from aprp.semantics.upgrades import is_answer, offer, upgrade_fields, wants_upgrade
 
 
 @pytest.mark.parametrize(
@@ -166,3 +166,16 @@ def test_a_handshake_goes_on() -> None:
 def test_settings_of_http2_never_go_on() -> None:
     pairs = [("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")]
     assert upgrade_fields(pairs, "upgrade", "x") == [("Connection", "Upgrade"), ("Upgrade", "x")]
+
+
+@pytest.mark.parametrize(
+    ("status", "upgrade", "told"),
+    [
+        (426, "HTTP/3.0, websocket , own/2", [("Upgrade", "websocket, own/2")]),
+        (426, "h2c", []),
+        (426, None, []),
+        (200, "websocket", []),
+    ],
+)
+def test_what_an_answer_offers(status: int, upgrade: str | None, told: list[Pair]) -> None:
+    assert offer(status, upgrade) == told

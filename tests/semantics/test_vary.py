@@ -138,7 +138,11 @@ def test_normalizing_twice_is_normalizing_once(name: str, value: str) -> None:
     assert normalized(name, once) == once
 
 
-@given(st.text(max_size=30), st.text(max_size=30))
+# So short that many of them are alike but for blanks.
+SHORT = st.text(alphabet="a, \t", max_size=4)
+
+
+@given(SHORT, SHORT)
 def test_unknown_fields_differ_in_blanks_at_most(one: str, other: str) -> None:
     if normalized("foo", one) == normalized("foo", other):
         assert "".join(one.split()) == "".join(other.split())

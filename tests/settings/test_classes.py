@@ -155,7 +155,7 @@ def test_a_misspelt_default_is_an_error_when_the_class_is_made() -> None:
             PROT = 80
 
 
-@pytest.mark.parametrize("value", ["0.0.0.0:8000", "[::1]", "a b", "http://a", "*", "-a"])
+@pytest.mark.parametrize("value", ["0.0.0.0:8000", "[::1]", "a b", "http://a", "*", "-a", "a..b"])
 def test_an_address_has_no_port_and_no_scheme(value: str) -> None:
     with pytest.raises(ValidationError, match="ADDRESS"):
         base.Settings(ADDRESS=value)

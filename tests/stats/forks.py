@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 
-def in_worker(work: Callable[[], None]) -> int:
+def in_worker(work: Callable[[], object]) -> int:
     """Do the work in a forked child; give its process id."""
     pid = os.fork()
     if pid == 0:

@@ -40,8 +40,8 @@ def test_the_table(tool: Tool, store: Store) -> None:
     assert [line.split() for line in done.lines] == [
         ["SIZE", "PRESENT", "AGE", "FRESH", "FOR", "LAST", "USED", "OBJECT"],
         ["10", "B", "100%", "1d", "stale", "2h", "ago", "/b.txt"],
-        ["6.2", "MiB", "4.0%", "30m", "1h", "1m", "ago", "/films/a.mp4"],
-        ["2", "objects,", "256.0", "KiB", "of", "6.3", "MiB", "stored"],
+        ["6.25", "MiB", "4.0%", "30m", "1h", "1m", "ago", "/films/a.mp4"],
+        ["2", "objects,", "256", "KiB", "of", "6.25", "MiB", "stored"],
     ]
     # Figures end in one column, names begin in one.
     title, *rows = done.lines[:-1]

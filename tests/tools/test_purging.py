@@ -28,7 +28,7 @@ def test_one_object_in_all_its_variants(tool: Tool, store: Store) -> None:
     store.add("/a.mp4x", SLICE)
     used = store.state.used
     done = tool("purge", "http://localhost:8000/a.mp4?range=0-99")
-    assert done == Done(0, summary("2 objects", "136.0 KiB"), "")
+    assert done == Done(0, summary("2 objects", "136 KiB"), "")
     assert store.targets() == ["/a.mp4x"]
     assert store.files() == 1
     assert store.state.used == used - 2 * (HEADER + SLICE) == store.index.totals()[2]
@@ -37,13 +37,13 @@ def test_one_object_in_all_its_variants(tool: Tool, store: Store) -> None:
 def test_all_extents_of_an_object(tool: Tool, store: Store) -> None:
     store.add("/a.mp4", 3 * EXTENT, {0, 1, 2 * SLICES})
     assert store.files() == 2
-    assert tool("purge", "/a.mp4").out == summary("1 object", "200.0 KiB")
+    assert tool("purge", "/a.mp4").out == summary("1 object", "200 KiB")
     assert (store.files(), store.state.used, store.targets()) == (0, 0, [])
 
 
 def test_an_object_without_bytes(tool: Tool, store: Store) -> None:
     store.add("/a.mp4", 0)
-    assert tool("purge", "/a.mp4") == Done(0, summary("1 object", "4.0 KiB"), "")
+    assert tool("purge", "/a.mp4") == Done(0, summary("1 object", "4 KiB"), "")
     assert (store.state.used, store.targets()) == (0, [])
 
 
@@ -53,7 +53,7 @@ def test_several_names_of_which_one_is_wrong(tool: Tool, store: Store) -> None:
     done = tool("purge", "/a", "/typo", "/c", "/a")
     assert done.code == 1
     assert done.err == "aprp: /typo: nothing is stored under it\n"
-    assert done.out == summary("2 objects", "136.0 KiB")
+    assert done.out == summary("2 objects", "136 KiB")
     assert store.targets() == ["/b"]
 
 
@@ -63,7 +63,7 @@ def test_a_prefix(tool: Tool, store: Store) -> None:
     # Stored for another origin.
     store.add("/films/a", SLICE, key="http://other.test/films/a")
     done = tool("purge", "--prefix", "/films/")
-    assert done == Done(0, summary("2 objects", "136.0 KiB"), "")
+    assert done == Done(0, summary("2 objects", "136 KiB"), "")
     assert store.targets() == ["/film", "/films/a", "/series/films/"]
     again = tool("purge", "--prefix", "/films/")
     assert (again.code, again.err) == (1, "aprp: /films/: nothing is stored under it\n")

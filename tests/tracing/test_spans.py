@@ -201,4 +201,7 @@ def test_errors_of_questions(
 
 @both_loops
 async def test_without_a_collector_there_is_nothing_to_close() -> None:
-    await Kept().tracing.close()
+    kept = Kept()
+    await kept.tracing.close()
+    end(kept.request({}), 200)
+    assert len(kept.spans) == 1

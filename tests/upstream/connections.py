@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from aprp.semantics.framing import Delimiter
 from aprp.upstream.buffers import TLS_READ, Buffer, BufferPool
 from aprp.upstream.connection import OriginConnection
 from aprp.upstream.dial import Endpoint, dial
+from aprp.upstream.errors import OriginClosed
 from aprp.upstream.head import ResponseHead
 from aprp.upstream.receiver import Placer
 from tests.peers import TLS_HOST, Peer, client_tls, server_tls, serving
@@ -147,6 +148,34 @@ class Recorder:
         outcome = await self.over
         assert isinstance(outcome, Exception), "it ended well"
         return outcome
+
+
+async def fail_to_take(
+    outcome: str,
+    when: str,
+    receiver: Recorder,
+    waiting: "asyncio.Future[None]",
+    come: Callable[[], Awaitable[object]],
+) -> None:
+    """Have bytes come whose `waiting` fails, `at once` or `later`: that is the end of the fetch.
+
+    `outcome` is `error` or `cancelled`; `come` returns when the bytes have come.
+    """
+    error = OSError("the disk is full")
+
+    def fail() -> None:
+        if outcome == "error":
+            waiting.set_exception(error)
+        else:
+            waiting.cancel()
+
+    if when == "at once":
+        fail()
+    await come()
+    if when == "later":
+        fail()
+    failure = await receiver.failure()
+    assert failure is error if outcome == "error" else isinstance(failure, OriginClosed)
 
 
 class Link:

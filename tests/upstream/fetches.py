@@ -12,6 +12,7 @@ from aprp.upstream.buffers import TLS_READ
 from aprp.upstream.client import OriginClient, OriginEvents
 from aprp.upstream.connection import OriginConnection
 from aprp.upstream.dial import Endpoint
+from aprp.upstream.errors import IdleTimeout
 from aprp.upstream.head import ResponseHead
 from aprp.upstream.outgoing import RequestBody
 from aprp.upstream.request import OriginRequest
@@ -240,6 +241,21 @@ class Origin:
         await transfer.whole()
         assert self.client.pool.idle == 1
         return peer
+
+
+async def silent_after(o: Origin, transfer: Transfer, take: Callable[[], None]) -> None:
+    """Bytes that came are taken after a long time, and no more come: that alone is silence."""
+    for _ in range(20):
+        o.clock.advance(IDLE * 0.9)
+        await turns(2)
+    assert not transfer.future.done()
+    take()
+    await turns(3)
+    # From now on it is the origin that is waited for.
+    o.clock.advance(IDLE * 0.9)
+    assert not transfer.future.done()
+    o.clock.advance(IDLE)
+    assert isinstance(await transfer.error(), IdleTimeout)
 
 
 def open_sockets() -> set[str]:

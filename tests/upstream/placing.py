@@ -4,9 +4,12 @@ import asyncio
 import select
 from collections.abc import Callable, Sequence
 
+import pytest
+
 from aprp.semantics.framing import Delimiter
 from aprp.upstream.head import ResponseHead
 from tests.loops import turns
+from tests.peers import Peer
 from tests.upstream.connections import Link, Recorder
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -14,6 +17,9 @@ SIZED = OK + b"Content-Length: %d\r\n\r\n"
 FRAMINGS = ["sized", "chunked", "close"]
 UNTOUCHED = 0xEE
 LARGE_ROOM = 1 << 20
+
+# Where bytes lie that are placed: they came with the head, or after it, straight to their place.
+LATER = pytest.mark.parametrize("later", [False, True], ids=["with the head", "after it"])
 
 
 def framed(framing: str, body: bytes, chunk: int = 5000) -> bytes:
@@ -140,6 +146,17 @@ async def ask(link: Link, place: Place, method: str = "GET") -> Placing:
     link.connection.start(receiver, b"%b / HTTP/1.1\r\n\r\n" % method.encode())
     await link.peer.request()
     return receiver
+
+
+async def send_in_turn(peer: Peer, response: bytes, later: bool) -> None:
+    """Send the beginning of a response; `later`: what is behind its head in a piece of its own."""
+    split = response.index(b"\r\n\r\n") + 4
+    if later:
+        await peer.send(response[:split])
+        await turns(10)
+        peer.writer.write(response[split:])
+    else:
+        peer.writer.write(response)
 
 
 async def until_readable(link: Link) -> None:

@@ -1,19 +1,16 @@
 """Asking the origins: which one is asked, which one answered, and where its body goes."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from aprp.stats.counters import Count, Counters
-from aprp.upstream.asking import Ask, Limits
-from aprp.upstream.client import OriginClient
+from aprp.stats.counters import Count
 from aprp.upstream.errors import ConnectFailed, OriginClosed
 from aprp.upstream.head import ResponseHead
 from aprp.upstream.origins import Origin, Origins
-from tests.loops import both_loops, turns
-from tests.peers import Server, closed_port, serving
+from tests.loops import both_loops
+from tests.peers import closed_port, serving
+from tests.upstream.askers import asker
 from tests.upstream.fetches import OK, sized
 from tests.upstream.placing import Place
 
@@ -56,48 +53,6 @@ def test_origin_is_avoided_for_the_one_who_asks_only() -> None:
     # An origin of which nothing is known.
     other = Origin.parse("http://other.example", None)
     assert list(origins.candidates(10.0, [other])) == [A, B, C]
-
-
-class Asker:
-    """A reader, its ask, and what was told; `placer` is set when the head comes."""
-
-    def __init__(self, urls: Sequence[str], client: OriginClient) -> None:
-        self.counters = Counters()
-        self.origins = Origins([Origin.parse(url, None) for url in urls], retry_after=10.0)
-        self.ask = Ask(self.origins, client, Limits(5.0, 5.0, 5.0), self.counters, self)
-        self.placer: Place | None = None
-        self.asked: list[Origin] = []
-        self.heads: list[ResponseHead] = []
-        self.body = bytearray()
-        self.came = asyncio.Event()
-
-    def on_origin(self, origin: Origin) -> None:
-        assert self.ask.origin is origin
-        self.asked.append(origin)
-
-    def on_interim(self, head: ResponseHead) -> None:
-        raise AssertionError(head)
-
-    def on_head(self, head: ResponseHead) -> None:
-        self.heads.append(head)
-        if self.placer is not None:
-            self.ask.place(self.placer)
-        self.came.set()
-
-    def on_body(self, view: memoryview) -> None:
-        self.body += view
-
-
-@contextlib.asynccontextmanager
-async def asker(server: Server, *others: int) -> AsyncIterator[Asker]:
-    """Ask a server; `others` are ports that are tried before it."""
-    client = OriginClient(force_instance=True, unlimited_body=True)
-    urls = [f"http://127.0.0.1:{port}" for port in (*others, server.port)]
-    try:
-        yield Asker(urls, client)
-    finally:
-        client.close()
-        await turns(20)
 
 
 @both_loops

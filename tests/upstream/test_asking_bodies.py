@@ -13,9 +13,8 @@ from aprp.upstream.origins import Origin, Origins
 from aprp.upstream.outgoing import RequestBody
 from tests.loops import both_loops, turns
 from tests.peers import closed_port, serving
+from tests.upstream.askers import Asker, Only, Talk, asker
 from tests.upstream.fetches import sized
-from tests.upstream.test_asking import Asker, asker
-from tests.upstream.test_guard import Only, Talk
 from tests.upstream.uploads import body_of, feeding
 
 BODY = random.Random(8).randbytes(500_000)

@@ -9,24 +9,11 @@ import pytest
 
 from aprp.upstream.errors import OriginClosed
 from tests.loops import both_loops, turns
-from tests.upstream.connections import LARGE, Link, Recorder, linked
+from tests.upstream.connections import LARGE, Link, Recorder, fail_to_take, linked
+from tests.upstream.placing import FRAMINGS, SIZED, framed
 
 BODY = random.Random(7).randbytes(3 << 20)
-OK = b"HTTP/1.1 200 OK\r\n"
-SIZED = OK + b"Content-Length: %d\r\n\r\n"
-FRAMINGS = ["sized", "chunked", "close"]
 TLS = pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
-
-
-def framed(framing: str, body: bytes) -> bytes:
-    """A response with this body."""
-    if framing == "sized":
-        return SIZED % len(body) + body
-    if framing == "close":
-        return OK + b"\r\n" + body
-    parts = [body[at : at + 5000] for at in range(0, len(body), 5000)]
-    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
-    return OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
 
 
 def narrow(link: Link) -> int:
@@ -272,20 +259,10 @@ async def test_bytes_that_could_not_be_taken(outcome: str, when: str) -> None:
     async with linked() as link:
         receiver = await link.ask()
         waiting = receiver.wait_for_release()
-        error = OSError("the disk is full")
 
-        def fail() -> None:
-            if outcome == "error":
-                waiting.set_exception(error)
-            else:
-                waiting.cancel()
+        async def come() -> None:
+            await link.peer.send(SIZED % 1000 + b"some")
+            await receiver.data_came.wait()
 
-        if when == "at once":
-            fail()
-        await link.peer.send(SIZED % 1000 + b"some")
-        await receiver.data_came.wait()
-        if when == "later":
-            fail()
-        failure = await receiver.failure()
-        assert failure is error if outcome == "error" else isinstance(failure, OriginClosed)
+        await fail_to_take(outcome, when, receiver, waiting, come)
         assert await link.peer.closed()

@@ -114,6 +114,7 @@ async def test_connects_with_tls() -> None:
     [
         (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), socket.EAI_NONAME),
         (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), socket.EAI_AGAIN),
+        (UnicodeError("label empty or too long"), socket.EAI_NONAME),
         (None, socket.EAI_NONAME),
     ],
 )

@@ -9,11 +9,18 @@ from aprp.upstream.errors import OriginClosed
 from aprp.upstream.outgoing import RequestBody
 from tests.loops import both_loops, turns
 from tests.upstream.fetches import OK, Transfer, origin, sized
-from tests.upstream.uploads import Feeder, arrived, body_of, feeding, until_stuck
+from tests.upstream.uploads import (
+    KNOWN,
+    TLS,
+    Feeder,
+    arrived,
+    body_of,
+    feeding,
+    started,
+    until_stuck,
+)
 
 BODY = random.Random(5).randbytes(30_000_000)
-TLS = pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
-KNOWN = pytest.mark.parametrize("known", [True, False], ids=["sized", "chunked"])
 TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 5\r\n\r\nlarge"
 
 
@@ -24,8 +31,7 @@ async def test_both_bodies_at_the_same_time(known: bool, tls: bool) -> None:
     async with origin(tls=tls) as o:
         data = BODY[:3_000_000]
         body = RequestBody(len(data) if known else None)
-        transfer = Transfer(o, "POST", body=body)
-        peer = await o.server.accept()
+        transfer, peer = await started(o, body=body)
         head = await peer.request()
         await peer.send(OK + b"Content-Length: 6\r\n\r\nbef")
         await transfer.came.wait()
@@ -45,8 +51,7 @@ async def test_both_bodies_at_the_same_time(known: bool, tls: bool) -> None:
 async def test_answer_is_over_before_the_body(fed: int, tls: bool) -> None:
     async with origin(tls=tls) as o:
         body = RequestBody(len(BODY))
-        transfer = Transfer(o, "POST", body=body)
-        peer = await o.server.accept()
+        transfer, peer = await started(o, body=body)
         await peer.request()
         feeder = Feeder(body)
         sending = asyncio.create_task(feeder.feed(BODY[:fed]))
@@ -74,8 +79,7 @@ async def test_answer_of_an_origin_that_resets(read: int, known: bool) -> None:
     # It closes with bytes unread, so that its system answers what comes with a reset.
     async with origin() as o:
         body = RequestBody(len(BODY) if known else None)
-        transfer = Transfer(o, "POST", body=body)
-        peer = await o.server.accept()
+        transfer, peer = await started(o, body=body)
         await peer.request()
         feeder = Feeder(body)
         sending = asyncio.create_task(feeder.feed(BODY))
@@ -121,8 +125,7 @@ async def test_answer_that_is_not_read_yet_when_a_write_fails() -> None:
 async def test_nothing_was_answered(tls: bool) -> None:
     async with origin(tls=tls) as o:
         body = RequestBody(None)
-        transfer = Transfer(o, "POST", body=body)
-        peer = await o.server.accept()
+        transfer, peer = await started(o, body=body)
         await peer.request()
         feeder = Feeder(body)
         sending = asyncio.create_task(feeder.feed(BODY))
@@ -139,8 +142,7 @@ async def test_an_origin_that_will_close_gets_no_more(tls: bool) -> None:
     # RFC 9112 section 9.5: the client should cease sending, and read the answer.
     async with origin(tls=tls) as o:
         body = RequestBody(None)
-        transfer = Transfer(o, "POST", body=body)
-        peer = await o.server.accept()
+        transfer, peer = await started(o, body=body)
         await peer.request()
         await peer.send(TOO_LARGE[:-1])
         await transfer.came.wait()
@@ -160,8 +162,7 @@ async def test_an_origin_that_will_close_gets_no_more(tls: bool) -> None:
 async def test_other_answers_do_not_end_the_body(head: bytes) -> None:
     async with origin() as o:
         body = RequestBody(5)
-        transfer = Transfer(o, "POST", body=body)
-        peer = await o.server.accept()
+        transfer, peer = await started(o, body=body)
         await peer.request()
         await peer.send(b"HTTP/1.1 %b\r\n\r\nh" % head)
         await transfer.came.wait()

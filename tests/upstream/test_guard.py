@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from aprp.upstream.client import OriginClient
-from aprp.upstream.detached import Detached
 from aprp.upstream.dial import Endpoint
 from aprp.upstream.errors import (
     ConnectFailed,
@@ -21,29 +20,13 @@ from aprp.upstream.errors import (
 from aprp.upstream.origins import Origin
 from tests.loops import both_loops, turns
 from tests.peers import closed_port, serving
+from tests.upstream.askers import Only, Talk
 from tests.upstream.connections import Names, local
 from tests.upstream.fetches import Mute, origin, sized
 from tests.upstream.fetches import Transfer as Fetched
 from tests.upstream.uploads import arrived
 
 V4 = socket.AF_INET
-
-
-class Only:
-    """A guard that lets only some addresses pass."""
-
-    def __init__(self, *allowed: str) -> None:
-        self.allowed = allowed
-        self.asked: list[str] = []
-
-    def check_nameless(self, host: str) -> None:
-        if not self.allowed:
-            raise Forbidden(host, "for this test")
-
-    def check(self, address: str) -> None:
-        self.asked.append(address)
-        if address not in self.allowed:
-            raise Forbidden(address, "for this test")
 
 
 @both_loops
@@ -110,35 +93,6 @@ def test_guard_of_an_origin() -> None:
 
 
 # Tunnels.
-
-
-class Talk(asyncio.BufferedProtocol):
-    """What a tunnel would be."""
-
-    def __init__(self, detached: Detached) -> None:
-        self.detached = detached
-        self.came = bytearray(detached.leftover)
-        self.news = asyncio.Event()
-        self.gone = asyncio.Event()
-        self._room = memoryview(bytearray(1000))
-        detached.hand_to(self)
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._room
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self.came += self._room[:nbytes]
-        self.news.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.detached.lost(exc)
-        self.gone.set()
-
-    async def until(self, expected: bytes) -> None:
-        while bytes(self.came) != expected:
-            assert expected.startswith(self.came)
-            self.news.clear()
-            await self.news.wait()
 
 
 def tunnels(names: Any) -> OriginClient:

@@ -14,8 +14,8 @@ from aprp.upstream.errors import Aborted, IdleTimeout, OriginClosed, OriginFailu
 from aprp.upstream.request import OriginRequest
 from tests.loops import both_loops, turns
 from tests.peers import Peer, serving
-from tests.upstream.fetches import IDLE, OK, Origin, Transfer, origin, sized
-from tests.upstream.placing import FRAMINGS, Place, SlowPlace, framed
+from tests.upstream.fetches import IDLE, OK, Origin, Transfer, origin, silent_after, sized
+from tests.upstream.placing import FRAMINGS, LATER, Place, SlowPlace, framed, send_in_turn
 
 BODY = random.Random(15).randbytes(300_000)
 
@@ -161,32 +161,12 @@ async def test_a_place_that_takes_its_time_is_no_silence_of_the_origin() -> None
         place.wait_for_release()
         await peer.send(sized(BODY[:1000])[:-1])
         await place.came.wait()
-        for _ in range(20):
-            o.clock.advance(IDLE * 0.9)
-            await turns(2)
-        assert not transfer.future.done()
-        place.take()
-        await turns(3)
-        # From now on it is the origin that is waited for.
-        o.clock.advance(IDLE * 0.9)
-        assert not transfer.future.done()
-        o.clock.advance(IDLE)
-        assert isinstance(await transfer.error(), IdleTimeout)
-
-
-# Where the bytes lie that are placed: they came with the head, or straight to their place.
-LATER = pytest.mark.parametrize("later", [False, True], ids=["with the head", "after it"])
+        await silent_after(o, transfer, place.take)
 
 
 async def come(peer: Peer, later: bool) -> None:
-    response = sized(BODY)[:-5]
-    split = response.index(b"\r\n\r\n") + 4
-    if later:
-        await peer.send(response[:split])
-        await turns(10)
-        peer.writer.write(response[split:])
-    else:
-        peer.writer.write(response)
+    """Send a body but for its end; `later`: in a piece of its own."""
+    await send_in_turn(peer, sized(BODY)[:-5], later)
 
 
 @LATER

@@ -7,10 +7,9 @@ import socket
 
 import pytest
 
-from aprp.upstream.errors import OriginClosed
 from tests.loops import both_loops, turns
-from tests.upstream.connections import Link, linked
-from tests.upstream.placing import FRAMINGS, SIZED, Place, Placing, ask, framed
+from tests.upstream.connections import Link, fail_to_take, linked
+from tests.upstream.placing import FRAMINGS, LATER, SIZED, Place, Placing, ask, framed, send_in_turn
 
 BODY = random.Random(12).randbytes(3 << 20)
 TLS = pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
@@ -103,20 +102,9 @@ async def test_future_that_is_done_already_delays_nothing() -> None:
         assert place.body == BODY[:100_000]
 
 
-# Where bytes lie that are placed: they came with the head, or after it.
-LATER = pytest.mark.parametrize("later", [False, True], ids=["with the head", "after it"])
-
-
 async def come(link: Link, framing: str, later: bool) -> None:
     """Send a body but for its end; `later`: in a piece of its own."""
-    response = framed(framing, BODY[:100_000])
-    split = response.index(b"\r\n\r\n") + 4
-    if later:
-        await link.peer.send(response[:split])
-        await turns(10)
-        link.peer.writer.write(response[split:-20])
-    else:
-        link.peer.writer.write(response[:-20])
+    await send_in_turn(link.peer, framed(framing, BODY[:100_000])[:-20], later)
 
 
 @TLS
@@ -132,22 +120,12 @@ async def test_future_that_fails(
         place = Place(100_000)
         receiver = await ask(link, place)
         waiting = place.wait_for_release()
-        error = OSError("the disk is full")
 
-        def fail() -> None:
-            if outcome == "error":
-                waiting.set_exception(error)
-            else:
-                waiting.cancel()
+        async def some() -> None:
+            await come(link, framing, later)
+            await place.came.wait()
 
-        if when == "at once":
-            fail()
-        await come(link, framing, later)
-        await place.came.wait()
-        if when == "later":
-            fail()
-        failure = await receiver.failure()
-        assert failure is error if outcome == "error" else isinstance(failure, OriginClosed)
+        await fail_to_take(outcome, when, receiver, waiting, some)
         assert len(place.pieces) == 1
         # What was not read may make the system send a reset.
         assert await link.peer.closed()

@@ -7,7 +7,7 @@ import pytest
 
 from aprp.upstream.errors import BadResponse, FirstByteTimeout, IdleTimeout, OriginClosed
 from tests.loops import both_loops, turns
-from tests.upstream.fetches import FIRST_BYTE, IDLE, OK, Transfer, origin, sized
+from tests.upstream.fetches import FIRST_BYTE, IDLE, OK, Transfer, origin, silent_after, sized
 
 BODY = random.Random(3).randbytes(1 << 20)
 
@@ -160,17 +160,7 @@ async def test_a_client_that_takes_its_time_is_no_silence_of_the_origin() -> Non
         await peer.send(sized(b"0123456789")[:-1])
         while not transfer.views:
             await turns(1)
-        for _ in range(20):
-            o.clock.advance(IDLE * 0.9)
-            await turns(2)
-        assert not transfer.future.done()
-        transfer.take()
-        await turns(3)
-        # From now on it is the origin that is waited for.
-        o.clock.advance(IDLE * 0.9)
-        assert not transfer.future.done()
-        o.clock.advance(IDLE)
-        assert isinstance(await transfer.error(), IdleTimeout)
+        await silent_after(o, transfer, transfer.take)
 
 
 @pytest.mark.parametrize("where", ["at_head", "at_body"])

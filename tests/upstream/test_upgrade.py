@@ -8,8 +8,8 @@ from aprp.upstream.detached import Detached
 from aprp.upstream.errors import Aborted, BadResponse, OriginClosed
 from aprp.upstream.outgoing import RequestBody
 from tests.loops import both_loops, turns
+from tests.upstream.askers import Talk
 from tests.upstream.fetches import CONNECT, Origin, Transfer, origin, sized
-from tests.upstream.test_guard import Talk
 from tests.upstream.uploads import arrived, body_of, feeding
 
 ASKS = {"Host": "origin.example", "Connection": "upgrade", "Upgrade": "echo"}

@@ -4,15 +4,6 @@
 const WIDTH = 1000;
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Write a number of bytes in powers of 1024. */
-function inBytes(count) {
-  if (count < 1024) return `${count} B`;
-  let number = count, unit = 0;
-  do { number /= 1024; unit += 1; } while (number >= 1023.5 && unit < 4);
-  const digits = number < 9.995 ? 2 : number < 99.95 ? 1 : 0;
-  return `${Number(number.toFixed(digits))} ${["KiB", "MiB", "GiB", "TiB"][unit - 1]}`;
-}
-
 /** Write seconds as a player does: 1:02:03. */
 function inTime(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
@@ -66,11 +57,10 @@ function stored(present) {
 /** What is drawn for an object of the statistics, and `here`, the place of this player. */
 function shapesOf(object, here) {
   const { map, length } = object;
-  const shapes = runs(map.present).map(([from, to, share]) => ["present", from, to, 0.35 + 0.65 * share]);
-  for (const fill of map.fills) {
-    shapes.push(["wanted", fill.position / length, Math.min(1, fill.stop / length)]);
-    shapes.push(["coming", fill.begin / length, fill.position / length]);
-  }
+  // Below what is there: the rest of a fetch may have parts in it that are.
+  const shapes = map.fills.map((fill) => ["wanted", fill.position / length, Math.min(1, fill.stop / length)]);
+  shapes.push(...runs(map.present).map(([from, to, share]) => ["present", from, to, 0.35 + 0.65 * share]));
+  for (const fill of map.fills) shapes.push(["coming", fill.begin / length, fill.position / length]);
   for (const reader of map.readers) shapes.push(["reader", Math.min(1, reader.position / length)]);
   if (here !== null) shapes.push(["here", here]);
   return shapes;

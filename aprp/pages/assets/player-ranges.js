@@ -2,6 +2,8 @@
 // The box that asks for ranges and shows what comes back.
 
 const MOST_BYTES = 512;
+// Browsers give names in small letters; these are not written with a capital for each word.
+const SPELT = { etag: "ETag", "www-authenticate": "WWW-Authenticate", "x-request-id": "X-Request-ID" };
 
 /** The parts of an address that a request adds its ranges to, and the request itself. */
 function rangeRequest(target, about, said) {
@@ -130,7 +132,7 @@ function openRanges(ask, target, about) {
     at("status").className = kind;
     at("status").textContent = told.redirects ? "3xx" : `${told.status} ${told.reason}`;
     at("meaning").textContent = told.broke ? `${words} Then the answer broke off: ${told.broke}` : words;
-    const named = (name) => name.replace(/(^|-)[a-z]/g, (letter) => letter.toUpperCase());
+    const named = (name) => SPELT[name] || name.replace(/(^|-)[a-z]/g, (letter) => letter.toUpperCase());
     at("fields").textContent = told.fields.map(([name, value]) => `${named(name)}: ${value}`).join("\n");
     const shown = told.bytes.slice(0, MOST_BYTES);
     const field = told.fields.find(([name]) => name === "content-range");

@@ -7,7 +7,7 @@
   const { prefix, most, token: needsToken } = section.dataset;
   const MOST = Number(most);
   // A name, a length, a type: what is wrong with these stays wrong.
-  const NEVER = new Set([400, 413, 415]);
+  const NEVER = new Set([400, 409, 413, 415]);
   // Lines that are over stay on the page, up to so many.
   const KEPT = 50;
 
@@ -16,17 +16,6 @@
     for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
     element.append(...children);
     return element;
-  }
-
-  function size(bytes) {
-    const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let unit = 0;
-    let value = bytes;
-    while (value >= 999.5 && unit < units.length - 1) {
-      value /= 1024;
-      unit += 1;
-    }
-    return `${unit && value < 100 ? value.toPrecision(3) : Math.round(value)} ${units[unit]}`;
   }
 
   // The form.
@@ -121,7 +110,8 @@
     });
   }
 
-  // One file on its way.
+  // One file on its way. Those that are there now, by the names that the store has given them:
+  const there = new Map();
 
   class Upload {
     constructor(file) {
@@ -149,6 +139,7 @@
 
     act(text, meaning, run) {
       const button = make("button", { type: "button", "aria-label": `${meaning} ${this.file.name}` }, text);
+      button.classList.toggle("danger", text === "Delete");
       button.addEventListener("click", run);
       this.acts.replaceChildren(button);
     }
@@ -172,10 +163,28 @@
       status.textContent = `${this.file.name}: ${text}`;
     }
 
+    again() {
+      this.cancelled = false;
+      this.wait();
+      queue(this);
+    }
+
+    // The file that it brought is no longer there, or is another one.
+    gone(text) {
+      this.name.replaceChildren(this.file.name);
+      this.over(text);
+    }
+
     async send() {
       if (this.cancelled) return;
+      if (needsToken && !token.value) {
+        this.over("Enter the token of this store first.", "bad");
+        this.act("Try again", "Try again to upload", () => this.again());
+        token.focus();
+        return;
+      }
       if (MOST && this.size > MOST) {
-        this.over(`It has ${size(this.size)}, and ${size(MOST)} are the most that is taken.`, "bad");
+        this.over(`It has ${inBytes(this.size)}, and ${inBytes(MOST)} are the most that is taken.`, "bad");
         return;
       }
       const how = this.replaces ? "?overwrite=1" : "";
@@ -185,8 +194,8 @@
         this.bar.value = event.total ? event.loaded / event.total : 1;
         const rate = (event.loaded / (performance.now() - began)) * 1000;
         const all = event.loaded === event.total;
-        const text = `${size(event.loaded)} of ${size(event.total)}, ${size(rate)}/s`;
-        this.say(all ? `${size(event.total)} are sent and being put on the disk` : text);
+        const text = `${inBytes(event.loaded)} of ${inBytes(event.total)}, ${inBytes(rate)}/s`;
+        this.say(all ? `${inBytes(event.total)} are sent and being put on the disk` : text);
       });
       const end = done(request);
       request.send(this.file);
@@ -202,11 +211,11 @@
     }
 
     stored({ name, size: bytes, url }) {
-      this.over(`uploaded, ${size(bytes)}`, "good");
-      this.name.replaceChildren(make("a", { href: url }, name));
-      this.act("Delete", "Delete", async () => {
-        if (await remove(name)) this.over("deleted");
-      });
+      there.get(name)?.gone("replaced");
+      there.set(name, this);
+      this.over(`uploaded, ${inBytes(bytes)}`, "good");
+      this.name.replaceChildren(make("a", { href: `.${url}` }, name));
+      this.act("Delete", "Delete", () => remove(name));
       refresh();
     }
 
@@ -216,20 +225,17 @@
         return;
       }
       // Where another request is writing the file, there is something to wait for.
-      const taken = request.status === 409 && !request.getResponseHeader("Retry-After");
+      const busy = request.status === 409 && request.getResponseHeader("Retry-After");
+      // What is no file is not replaced, and the answer to that says so.
+      const taken = request.status === 409 && !busy && !this.replaces;
       this.over(taken ? "A file of this name is there already." : words(request), "bad");
-      const again = () => {
-        this.cancelled = false;
-        this.wait();
-        queue(this);
-      };
       if (taken) {
         this.act("Replace", "Replace", () => {
           this.replaces = true;
-          again();
+          this.again();
         });
-      } else if (!NEVER.has(request.status)) {
-        this.act("Try again", "Try again to upload", again);
+      } else if (busy || !NEVER.has(request.status)) {
+        this.act("Try again", "Try again to upload", () => this.again());
       }
     }
   }
@@ -281,15 +287,18 @@
   }
 
   async function remove(name) {
-    if (!confirm(`Delete ${name}? It cannot be brought back.`)) return false;
+    if (!confirm(`Delete ${name}? It cannot be brought back.`)) return;
     const request = open("DELETE", `.${prefix}/files/${encodeURIComponent(name)}`);
     const end = done(request);
     request.send();
     await end;
+    if (request.status === 204) {
+      there.get(name)?.gone("deleted");
+      there.delete(name);
+    }
     const text = request.status === 204 ? `${name} is deleted.` : words(request);
     tell(text, request.status === 204 ? "good" : "bad");
     await refresh();
-    return request.status === 204;
   }
 
   function tell(text, kind) {
