@@ -276,8 +276,11 @@ class Fill:
     def _at_end(self) -> bool:
         """Whether it has come to its end; where nobody follows that is the next edge of a slice."""
         if not self.whole and self.position >= self.keep and not self._following.any():
-            edge = self.position if self.exact else self.version.context.grid.ceil(self.position)
-            self.stop = min(self.stop, edge)
+            if self.exact:
+                self.stop = min(self.stop, self.position)
+            elif (edge := self.version.context.grid.ceil(self.position)) < self.stop:
+                # With the leases: who has left may seek to where they are, and not wait for this.
+                self.cede(edge)
         return self.position >= self.stop
 
     def _must_wait(self) -> bool:

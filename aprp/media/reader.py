@@ -38,16 +38,15 @@ class SpanReader:
     `waiting` is what it waits on while its next byte is missing; `window` the size of the next
     fetch for it in bytes; `sequel` whether it goes on where another read ended; `own` whether the
     proxy reads for itself and no client gets the bytes; `wanted` whether somebody has asked for
-    them, so that origins may be asked for as many; `watched` whether they count as watched; bytes
-    before `fetched_until` are fetched for it.
+    them, so that origins may be asked for as many; `watched` whether they count as watched.
     `flows`: what comes next may go to the client at once.
     """
 
     __slots__ = (
         "_cause",
+        "_fetched",
         "_gone",
         "_out",
-        "fetched_until",
         "flows",
         "following",
         "foreign_at",
@@ -91,7 +90,8 @@ class SpanReader:
         self.sequel = not own and version.is_sequel(start)
         self.waiting: asyncio.Future[None] | None = None
         self.following: Fill | None = None
-        self.fetched_until = 0
+        # What is fetched since it asked: where each fetch ends, and where it was then.
+        self._fetched: dict[int, int] = {}
         self.foreign_at: int | None = None
         self.foreign_since: float | None = None
         self.foreign_seen = 0
@@ -161,6 +161,24 @@ class SpanReader:
         if count < len(wanted) or self.position == self.stop:
             self.wake()
 
+    def fetching(self, begin: int, stop: int) -> None:
+        """The bytes from `begin` up to `stop` come now: it has asked before they were stored."""
+        self._fetched[stop] = min(begin, self._fetched.get(stop, begin))
+
+    def _stored(self, begin: int, stop: int) -> int:
+        """How many bytes of a span had been stored before it asked; each span once, in order."""
+        count, place = stop - begin, begin
+        if not self._fetched:
+            return count
+        for start, end in sorted((start, end) for end, start in self._fetched.items()):
+            begun, ended = max(start, place), min(end, stop)
+            if begun < ended:
+                count -= ended - begun
+                place = ended
+            if end <= stop:
+                del self._fetched[end]
+        return count
+
     # Reading.
 
     async def first(self) -> None:
@@ -202,9 +220,8 @@ class SpanReader:
             self.foreign_since = None
             waiting = out.write(view)
             self.position = position + len(view)
-            stored = self.position - max(position, self.fetched_until)
-            if stored > 0 and not self.own:
-                counters.add(Count.BYTES_FROM_CACHE, stored)
+            if not self.own:
+                counters.add(Count.BYTES_FROM_CACHE, self._stored(position, self.position))
             if self.watched:
                 version.watched(position, len(view))
             if self.position // slice_size != position // slice_size:

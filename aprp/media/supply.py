@@ -45,6 +45,7 @@ class Supply:
         self.pace = Pace(version.context.tuning.parallel)
         self._extent_size = version.context.grid.size * SLICES
         self._watch: asyncio.TimerHandle | None = None
+        self._wished: tuple[int, int] | None = None
 
     async def bring(self, reader: "SpanReader") -> None:
         """Return when something has changed for a reader that misses its next byte.
@@ -70,7 +71,7 @@ class Supply:
             fill = started if isinstance(started, Fill) else None
         if fill is not None:
             reader.following = fill
-            reader.fetched_until = fill.stop
+            reader.fetching(position, fill.stop)
             fill.reconsider()
             await reader.wait()
             return
@@ -175,6 +176,7 @@ class Supply:
         while place < horizon:
             fill = self._covering(place)
             if fill is not None:
+                reader.fetching(max(place, fill.position), fill.stop)
                 running += 1
                 if running >= self.pace.count:
                     return
@@ -185,6 +187,7 @@ class Supply:
                 started = self._start_fill(reader, place, ahead=True)
                 if not isinstance(started, Fill):
                     return
+                reader.fetching(place, started.stop)
                 started.keep = max(started.keep, min(want, started.stop) if reader.sequel else 0)
                 running += 1
                 if running >= self.pace.count:
@@ -211,13 +214,20 @@ class Supply:
         if self._watch is None:
             self._watch = self.context.loop.call_later(_LOOK, self._look)
         reader.foreign_at = offset
-        reader.fetched_until = position - position % size + size
+        reader.fetching(position, position - position % size + size)
         await reader.wait()
         reader.foreign_at = None
 
     def _wish(self, position: int, now: float) -> None:
-        tallies = self.context.tallies
-        tallies.wish(self.version.entry.id, position, int(now * 1000))
+        at = int(now * 1000)
+        if self.context.tallies.wish(self.version.entry.id, position, at):
+            self._wished = (position, at)
+
+    def wish_no_more(self) -> None:
+        """The clients have gone: another process is not to fetch for them any longer."""
+        if self._wished is not None:
+            self.context.tallies.withdraw(self.version.entry.id, *self._wished)
+            self._wished = None
 
     def _look(self) -> None:
         """Look whether other processes' fills have moved."""

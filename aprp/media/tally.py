@@ -42,16 +42,24 @@ class Tallies:
         self._words[begin + 3 + self._worker] = balance
         return sum(self._words[begin + 3 : begin + self._stride])
 
-    def wish(self, id: int, position: int, now_ms: int) -> None:
+    def wish(self, id: int, position: int, now_ms: int) -> bool:
         """Tell who fills an object how far another process wants it: the furthest wish counts.
 
-        now_ms: of the monotonic clock, which is one for all processes of a machine.
+        now_ms: of the monotonic clock, which is one for all processes of a machine. False: another
+        wish goes further, and this one was not put down.
         """
         begin = self._slot(id)
         told, at = self._words[begin + 1], self._words[begin + 2]
         if position >= told or now_ms - at > _WISH_OLD:
             self._words[begin + 1] = position
             self._words[begin + 2] = now_ms
+            return True
+        return False
+
+    def withdraw(self, id: int, position: int, now_ms: int) -> None:
+        """Take back a wish that `wish` has put down, if no other has taken its place."""
+        if self.wished(id) == (position, now_ms):
+            self._words[self._slot(id) + 2] = 0
 
     def wished(self, id: int) -> tuple[int, int]:
         """How far it is wanted, and when that was said; a hint, no more."""

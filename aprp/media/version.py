@@ -200,6 +200,9 @@ class Version:
             self.tally.asked -= reader.stop - reader.position
             if reader.position == reader.stop:
                 self.recent_stops = [*self.recent_stops[-7:], reader.stop]
+        # One that has come to its end may go on with its next request.
+        if not self.readers and reader.position < reader.stop:
+            self.supply.wish_no_more()
         for fill in list(self.fills):
             fill.reconsider()
         self._let_go()

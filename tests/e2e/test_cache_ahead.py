@@ -22,7 +22,7 @@ from tests.e2e.clients import Connection
 from tests.e2e.fault_files import Plan
 from tests.e2e.fault_origin import FaultOrigin
 from tests.e2e.programs import anonymous_memory, socket_buffers, wait_until
-from tests.e2e.servers import Proxy, StartProxy
+from tests.e2e.servers import Proxy, StartProxy, only
 
 READ_AHEAD = 8 * MIB
 """The default."""
@@ -130,6 +130,55 @@ def test_a_far_seek_does_not_wait_for_what_runs(source: FaultOrigin, usual: Prox
         assert others and first not in others
         released.set()
         assert file.body().matches(SLICE, running.read(20 * MIB))
+
+
+def test_a_seek_right_after_leaving_does_not_wait(
+    source: FaultOrigin, start_proxy: StartProxy
+) -> None:
+    # What the client left is fetched up to the edge of a slice, which takes as long as it takes.
+    proxy = start_proxy("--upstream", source.url, "--parallel-fetches", "1", cache=True)
+    file = source.add(128 * MIB)
+    released = threading.Event()
+    file.plans.append(Plan(hold=(SLICE + SLICE // 2, released)))
+    with begin(proxy, file) as connection:
+        assert file.body().matches(0, connection.read(SLICE + SLICE // 2))
+    wait_until(lambda: proxy.stats()["transfers"]["active"] == 0, "the client is gone")
+    assert not file.served[0].over
+    for start in (100 * MIB, 5 * MIB):
+        get_range(proxy, file, start, start + 1000)
+    assert not file.served[0].over
+    released.set()
+    file.wait_quiet()
+    assert taken(proxy) <= 6 * SLICE
+
+
+def test_nothing_is_fetched_for_clients_of_another_worker_that_have_left(
+    source: FaultOrigin, start_proxy: StartProxy
+) -> None:
+    proxy = start_proxy("--upstream", source.url, "--workers", "2", cache=True)
+    wait_until(lambda: len(proxy.workers()) == 2, "two workers run")
+    file = source.add(128 * MIB)
+    read = 5 * SLICE + SLICE // 2
+    released = threading.Event()
+    file.plans.append(Plan(hold=(read, released)))
+    with contextlib.ExitStack() as stack:
+        connections = []
+        for worker in proxy.workers():
+            with only(proxy, worker):
+                connection = stack.enter_context(Connection(proxy.port))
+                connection.ask("/healthz")
+                assert connection.read_reply().status == 200
+            connections.append(connection)
+        for connection in connections:
+            connection.ask(file.path)
+            assert connection.read_head().status == 200
+        for connection in connections:
+            assert file.body().matches(0, connection.read(read))
+    wait_until(lambda: proxy.stats()["transfers"]["active"] == 0, "both are gone")
+    assert len(file.served) == 1
+    released.set()
+    file.wait_quiet()
+    assert taken(proxy) <= read + 2 * SLICE
 
 
 def test_a_seek_behind_what_runs_and_near_waits_for_it(

@@ -22,6 +22,19 @@ def test_a_wish_that_is_not_renewed_gives_way() -> None:
     assert tallies.wished(ID) == (100, 1201)
 
 
+def test_a_wish_is_taken_back_by_who_put_it_down() -> None:
+    tallies = Tallies(2)
+    assert tallies.wish(ID, 5000, 1000)
+    assert not tallies.wish(ID, 4000, 1100)
+    tallies.withdraw(ID, 4000, 1100)
+    assert tallies.wished(ID) == (5000, 1000)
+    tallies.withdraw(ID, 5000, 1000)
+    assert tallies.wished(ID)[1] == 0
+    # Another's, however near, stands at once.
+    assert tallies.wish(ID, 100, 1101)
+    assert tallies.wished(ID) == (100, 1101)
+
+
 def test_another_object_in_the_slot_has_its_own() -> None:
     tallies = Tallies(1, slots=4)
     tallies.wish(ID, 5000, 1000)
