@@ -5,6 +5,7 @@ backend's process group. Where the proxy ends as it should, there is nothing lef
 """
 
 import contextlib
+import fcntl
 import os
 import signal
 import struct
@@ -12,6 +13,10 @@ from typing import Final
 
 _NUMBER: Final = struct.Struct("=q")
 _HEARD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
+
+_FIRST_AFTER_STANDARD: Final = 3
+# No descriptor is as high as this so early.
+_DESCRIPTORS: Final = 1 << 16
 
 
 class Guard:
@@ -45,9 +50,14 @@ def _wait(pipe: int) -> None:
         os.setsid()
         for number in _HEARD:
             signal.signal(number, signal.SIG_IGN)
+        # Where the proxy was started without a standard input the pipe has one of its numbers.
+        pipe = fcntl.fcntl(pipe, fcntl.F_DUPFD_CLOEXEC, _FIRST_AFTER_STANDARD)
         nothing = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
+        for descriptor in range(_FIRST_AFTER_STANDARD):
             os.dup2(nothing, descriptor)
+        # Above all the sockets that listen: whoever holds one keeps its port taken.
+        os.closerange(_FIRST_AFTER_STANDARD, pipe)
+        os.closerange(pipe + 1, _DESCRIPTORS)
         group = 0
         while told := os.read(pipe, _NUMBER.size):
             (group,) = _NUMBER.unpack(told)

@@ -55,6 +55,7 @@ class LiveReload:
         application = Application(
             [(r"/livereload\.js", _Script), (rf"(?:/livereload|{SOCKET_PATH})", _Listener)],
             log_function=lambda handler: None,
+            default_handler_class=_Other,
             websocket_ping_interval=_PING_INTERVAL,
             websocket_ping_timeout=_PING_PATIENCE,
             websocket_max_message_size=_MOST_MESSAGE,
@@ -137,6 +138,15 @@ class _Script(RequestHandler):
         self.finish(live.library)
 
 
+class _Other(RequestHandler):
+    """Any other path, as somebody meets it who looks what listens here."""
+
+    def prepare(self) -> None:
+        self.set_status(404)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish("LiveReload of aprp dev: /livereload.js and the WebSocket /livereload.\n")
+
+
 class _Listener(WebSocketHandler):
     """The WebSocket of a client."""
 
@@ -193,7 +203,8 @@ def may_listen(origin: str, host: str) -> bool:
     """Whether a page or extension may hear of files, by its Origin; `host` is the Host it asked.
 
     These may: extensions, pages of the same host, and pages of a host that is not in the public
-    network. Any other web page would hear which files its visitor is at work on.
+    network. Any other web page would hear which files its visitor is at work on; that includes
+    files, which have the Origin `null`, as any page in a sandbox has.
     """
     try:
         parts = urlsplit(origin)

@@ -40,6 +40,9 @@ class Selection:
         """Whether the directory at a relative path can hold what matters; "" is the root."""
         if not path:
             return True
+        if not _is_utf8(path):
+            # It cannot be watched, and to look into it would be told of as something that happens.
+            return False
         if self._excluded.match_within(path) or self._unwatched.match(f"{path}/."):
             return False
         return self._ignores is None or not self._ignores.ignored_directory(path)
@@ -89,3 +92,11 @@ class Selection:
         if self._excluded.match_within(path) or self._unwatched.match(path):
             return True
         return self._ignores is not None and self._ignores.ignored(path)
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

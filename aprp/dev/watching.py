@@ -2,6 +2,8 @@
 
 import errno
 import os
+import re
+import stat
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -19,8 +21,9 @@ from aprp.dev.selection import Selection
 # Changes that come closer together than this are told of at once, in milliseconds: the first one
 # is not to wait, and each turn of the thread costs something.
 _STEP: Final = 10
-# All that come within this are told of at once, in milliseconds.
-_MOST_TOGETHER: Final = 50
+# All that come within this are told of at once, in milliseconds. A start waits until nothing is
+# told of for `settling.QUIET`: changes that go on have to be told of more often than that.
+_MOST_TOGETHER: Final = 10
 
 _POLLING: Final = "WATCHFILES_FORCE_POLLING"
 _POLL_EVERY: Final = 300
@@ -32,6 +35,10 @@ _MOST_RETIRED: Final = 16
 
 # So often the tree is walked through where it changes meanwhile.
 _ATTEMPTS: Final = 10
+
+# What the package says when something happens to a name that is not UTF-8, be it only that it is
+# read; from then on it says nothing else.
+_find_odd_name: Final = re.compile(r"Unable to decode path (.*) to string", re.DOTALL).search
 
 _LIMIT: Final = Path("/proc/sys/fs/inotify/max_user_watches")
 _INSTANCES: Final = Path("/proc/sys/fs/inotify/max_user_instances")
@@ -62,7 +69,7 @@ class FilesWatcher:
     """Watches with watchfiles.
 
     `changed` is called with the relative paths that matter, `trouble` with a line where watching
-    ends by itself.
+    ends by itself, or not all is watched.
 
     Each directory is watched by itself, those that are ignored are not: watchfiles would watch the
     whole tree, and leave out all that comes after a directory that it may not read.
@@ -77,6 +84,7 @@ class FilesWatcher:
         self._stopping = threading.Event()
         self._notify: RustNotify | None = None
         self._directories: set[str] = set()
+        self._told_of_odd_names = False
         # What was watched with before, until when.
         self._retired: list[tuple[RustNotify, float]] = []
         self._thread: threading.Thread | None = None
@@ -114,6 +122,9 @@ class FilesWatcher:
                 continue
             except (OSError, WatchfilesRustInternalError) as error:
                 raise WatchError(_words(error)) from None
+            except UnicodeEncodeError:
+                root = ascii(str(self._selection.root))
+                raise WatchError(f"the working directory's name is not UTF-8: {root}") from None
             self._directories = directories
             # What was made in a new one before that was watched is told of by nobody.
             if attempt == _ATTEMPTS or self._below(tops) <= directories:
@@ -151,17 +162,42 @@ class FilesWatcher:
         """Wait for changes; none where it is to stop, or to be called again."""
         assert self._notify is not None
         patience = _LOOK_AT_RETIRED if self._retired else 0
-        found = self._notify.watch(_MOST_TOGETHER, _STEP, patience, self._stopping)
-        changes = set() if isinstance(found, str) else found
-        for notify, _ in self._retired:
-            late = notify.watch(1, 1, 1, None)
-            changes |= set() if isinstance(late, str) else late
+        changes = self._hear(self._notify, (_MOST_TOGETHER, _STEP, patience), self._stopping)
+        if changes is None:
+            self._notify.close()
+            self._notify = None
+            self._look_around()
+            changes = set()
         now = time.monotonic()
+        for i, (notify, _) in enumerate(self._retired):
+            late = self._hear(notify, (1, 1, 1), None)
+            changes |= late or set()
+            if late is None:
+                self._retired[i] = (notify, now)
         for notify, until in self._retired:
             if until <= now:
                 notify.close()
         self._retired = [each for each in self._retired if each[1] > now]
         return changes
+
+    def _hear(
+        self, notify: RustNotify, times: tuple[int, int, int], stop: threading.Event | None
+    ) -> set[tuple[int, str]] | None:
+        """What it tells of; None: it has to be replaced.
+
+        `times`, in milliseconds: told of at once, between two looks, and to wait for (0: no end).
+        """
+        try:
+            found = notify.watch(*times, stop)
+        except WatchfilesRustInternalError as error:
+            odd = _find_odd_name(str(error))
+            if odd is None:
+                raise
+            if not self._told_of_odd_names:
+                self._told_of_odd_names = True
+                self._trouble(f"files whose names are not UTF-8 are not watched: {odd[1]}")
+            return None
+        return set() if isinstance(found, str) else found
 
     def _take(self, found: set[tuple[int, str]]) -> None:
         """Tell of the changes that matter, and watch the directories that are new."""
@@ -203,7 +239,11 @@ class FilesWatcher:
 
 
 def _is_directory(path: str) -> bool:
-    return Path(path).is_dir() and not Path(path).is_symlink()
+    """Whether a directory is there; a link to one is none."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _words(error: Exception) -> str:

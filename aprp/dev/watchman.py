@@ -115,7 +115,10 @@ def _socket_name() -> str:
     """The path of Watchman's socket; starts it where it does not run."""
     program = shutil.which("watchman")
     if program is None:
-        raise WatchError("--watcher watchman: the program watchman is not installed")
+        raise WatchError(
+            "--watcher watchman: the program watchman is not installed; install it, or leave the "
+            "option out"
+        )
     try:
         told = subprocess.run(
             (program, "get-sockname"), capture_output=True, timeout=_PATIENCE, check=True

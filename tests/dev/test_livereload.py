@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -94,6 +95,18 @@ def test_an_extension_hears_of_changes_at_the_known_port(bound: socket.socket) -
             live.changed(["a.css", "views/x.py"])
             assert await heard(client) == "views/x.py"
         assert lines.said == []
+
+    serve(test)
+
+
+def test_another_path_says_what_listens_there() -> None:
+    async def test(live: LiveReload, lines: Lines) -> None:
+        with pytest.raises(HTTPError) as refused:
+            await asyncio.to_thread(urlopen, live.url)
+        with refused.value as answer:
+            assert answer.status == 404
+            assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+            assert b"/livereload.js" in answer.read()
 
     serve(test)
 

@@ -1,14 +1,20 @@
 """Watching a real directory: what is told, and what is not."""
 
+import itertools
+import os
 import queue
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from aprp.dev.selection import Selection
+from aprp.dev.settling import QUIET
 from aprp.dev.watching import FilesWatcher, WatchError, _words
+from tests.e2e.programs import wait_until
 
 PATIENCE = 10.0
 Start = Callable[..., "Told"]
@@ -24,6 +30,17 @@ class Told:
 
     def changed(self, paths: Sequence[str]) -> None:
         self._told.put(paths)
+
+    def next(self) -> Sequence[str]:
+        """What is told next."""
+        return self._told.get(timeout=PATIENCE)
+
+    def heard(self, path: str) -> bool:
+        """Whether a change of a file is told of within a moment."""
+        try:
+            return path in self._told.get(timeout=0.2)
+        except queue.Empty:
+            return False
 
     def until_now(self) -> set[str]:
         """All that was told of what has happened so far."""
@@ -145,6 +162,59 @@ def test_a_file_that_a_link_stands_for_is_told_by_its_own_name(
     told = start()
     (tmp_path / "link").symlink_to("/dev/null")
     assert told.until_now() == {"link"}
+
+
+def test_names_that_are_not_utf8_do_not_end_it(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"odd\xff")
+    write(odd, "deep/a")
+    told, troubles = Told(tmp_path), queue.SimpleQueue[str]()
+    watcher = FilesWatcher(Selection(tmp_path, [], [], True), told.changed, troubles.put)
+    watcher.start()
+    try:
+        write(tmp_path, "a", "new/b")
+        assert {"a", "new/b"} <= told.until_now()
+        # Whoever looks into it, too, makes it be told of.
+        list(odd.iterdir())
+        assert str(troubles.get(timeout=PATIENCE)).endswith(r'/odd\xFF"')
+        # What happens in the same moment may not be heard of, what comes later is.
+        last = tmp_path / "later"
+        wait_until(lambda: last.write_text("x") and told.heard("later"), "a later change is told")
+        assert troubles.empty()
+    finally:
+        watcher.stop()
+
+
+def test_a_root_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"odd\xff")
+    odd.mkdir()
+    watcher = FilesWatcher(Selection(odd, [], [], True), lambda paths: None, pytest.fail)
+    with pytest.raises(WatchError, match="name is not UTF-8"):
+        watcher.start()
+
+
+def test_changes_that_go_on_are_told_of_before_a_start_is_due(start: Start, tmp_path: Path) -> None:
+    told = start()
+    times: list[float] = []
+    ended = threading.Event()
+
+    def change() -> None:
+        for number in itertools.count():
+            (tmp_path / f"file-{number % 100}").write_text("x")
+            if ended.wait(0.001):
+                return
+
+    writing = threading.Thread(target=change)
+    writing.start()
+    try:
+        while len(times) < 12:
+            told.next()
+            times.append(time.monotonic())
+    finally:
+        ended.set()
+        writing.join()
+    gaps = sorted(after - before for before, after in itertools.pairwise(times))
+    # Half of them: other programs may take the processor meanwhile.
+    assert gaps[len(gaps) // 2] < QUIET
 
 
 def test_a_root_that_is_not_there(tmp_path: Path) -> None:
