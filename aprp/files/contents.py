@@ -18,6 +18,10 @@ _FAMILIES: Final = (
 )
 # Texts that always begin with a mark (RFC 8216 section 4.3.1.1, WebVTT section 4.1).
 _MARKED_TEXTS: Final = frozenset({"application/vnd.apple.mpegurl", "text/vtt"})
+# What no other text begins with; small PDF files are ASCII throughout (ISO 32000-1 section 7.5.2).
+_TELLING: Final = _MARKED_TEXTS | {"application/pdf"}
+_RIFF: Final = b"RIFF"
+_BLANKS: Final = b" \t\r\n"
 _BOXES: Final = frozenset({b"ftyp", b"styp", b"moof", b"moov", b"sidx"})
 
 
@@ -28,6 +32,8 @@ class _Mark(Protocol):
     def extension(self) -> str: ...
     @property
     def mime_type(self) -> str: ...
+    @property
+    def byte_match(self) -> bytes: ...
 
 
 def refusal(name: str, head: bytes, complete: bool, allowed: tuple[str, ...]) -> str | None:
@@ -39,7 +45,9 @@ def refusal(name: str, head: bytes, complete: bool, allowed: tuple[str, ...]) ->
     if not matches(type_, allowed):
         return f"Files of type {type_} are not taken, which is what the name says it is."
     if not fits(type_, head, complete):
-        return f"The content is not of type {type_}, which is what the name says it is."
+        why = f"The content is not of type {type_}, which is what the name says it is."
+        coded = is_text(type_) and not _is_utf8(head, complete)
+        return f"{why} Text has to be in UTF-8." if coded else why
     return None
 
 
@@ -57,8 +65,12 @@ def fits(type_: str, head: bytes, complete: bool) -> bool:
     found = _found_in(head)
     if is_text(type_):
         # Of others, such as JSON by its brace, marks are too weak: any text may begin so.
-        told = {kind for kind in found if is_active(kind) or kind in _MARKED_TEXTS}
+        told = {kind for kind in found if is_active(kind) or kind in _TELLING}
         if not _is_utf8(head, complete):
+            return False
+        begin = head.removeprefix(codecs.BOM_UTF8).lstrip(_BLANKS)
+        # An XML document begins with markup (XML section 2.1).
+        if is_xml(type_) and not begin.startswith(b"<"):
             return False
         if type_ in told or (is_xml(type_) and any(map(is_xml, told))):
             return True
@@ -97,6 +109,8 @@ def _found_in(head: bytes) -> set[str]:
         rows = puremagic.magic_string(head)
     except puremagic.PureError:
         return set()
+    # Of these four bytes alone it may be sound, film or picture: what follows tells.
+    rows = [row for row in rows if row.byte_match != _RIFF] or rows
     return {type_ for row in rows for type_ in _types_of(row)}
 
 

@@ -178,13 +178,22 @@ class FormUpload:
         if not self._in_file:
             self._others += stop - start
             if self._others > _MOST_OTHER:
-                raise BadUpload(f"Besides its file the form has more than {_MOST_OTHER} bytes.")
+                raise BadUpload(self._too_much())
             return
         assert self._upload is not None
         if not self._expected and self._file_stop is not None:
             self._expected = True
             self._upload.expect(max(0, self._file_stop - self._read - start))
         self._upload.put(memoryview(data)[start:stop])
+
+    def _too_much(self) -> str:
+        if self._upload is not None:
+            return f"Besides its file the form has more than {_MOST_OTHER} bytes."
+        # Most often it is the file itself, in a field of another name.
+        return (
+            f"The form has other fields with more than {_MOST_OTHER} bytes, and no file yet: send "
+            f"it in a field with the name {FIELD}."
+        )
 
     def _part_ends(self) -> None:
         self._in_file = False

@@ -101,6 +101,9 @@ class Upload:
 
     def expect(self, length: int) -> None:
         """Set room aside for so many bytes, more than may come; raises NoRoom."""
+        if self._rules.most:
+            # A larger file is refused for its size, and not for want of room.
+            length = min(length, self._rules.most)
         self._room.reserve(self._descriptor, length)
         self._reserved = length
 

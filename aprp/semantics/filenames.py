@@ -15,6 +15,9 @@ MOST_BYTES: Final = 255
 _BIDI_CONTROLS: Final = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
+# With one of them two names look the same. The joiners are not among them: words and emoji are
+# written with these.
+_UNSEEN: Final = frozenset("\u00ad\u180e\u200b\u2060\u2061\u2062\u2063\u2064\ufeff")
 # Control characters, halves of characters, and the separators of lines and paragraphs.
 _NOT_IN_NAMES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # RFC 8187 section 3.2.1: attr-char, without letters and digits, which `quote` leaves as they are.
@@ -39,6 +42,10 @@ def clean_name(name: str) -> str:
             raise BadName(f"it has the control character U+{ord(char):04X}")
         if char in _BIDI_CONTROLS:
             raise BadName(f"it has U+{ord(char):04X}, which changes the direction of writing")
+        if char in _UNSEEN:
+            raise BadName(f"it has U+{ord(char):04X}, which nobody sees")
+    if name != name.strip():
+        raise BadName("it begins or ends with a blank")
     if (size := len(name.encode())) > MOST_BYTES:
         raise BadName(f"it has {size} bytes in UTF-8, and {MOST_BYTES} are the most")
     return name
@@ -99,5 +106,8 @@ def disposition(kind: str, name: str) -> str:
     """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     # "%" too: some clients decode escapes there, others do not (RFC 6266 appendix D).
-    plain = "".join("_" if char in '"%\\' else char for char in plain).strip() or "file"
+    plain = "".join("_" if char in '"%\\' else char for char in plain).strip()
+    if not plain or plain.startswith("."):
+        # Of a name without ASCII the ending is left, which alone would hide the file.
+        plain = f"file{plain}"
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe=_ATTR_CHARS)}"

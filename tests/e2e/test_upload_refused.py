@@ -65,6 +65,21 @@ class TestRefusals:
         assert (told.status, told.get("Allow")) == (204, allow)
 
     @pytest.mark.parametrize(
+        ("method", "target", "hint"),
+        [
+            ("PUT", "/upload", b"PUT is for /upload/<name>."),
+            ("POST", "/upload/x", b"POST is for /upload."),
+            ("DELETE", "/files", b"DELETE is for /files/<name>."),
+            ("PATCH", "/upload/x", b'and not PATCH."'),
+        ],
+    )
+    def test_a_method_that_wants_a_name_or_none(
+        self, store: StoreProxy, method: str, target: str, hint: bytes
+    ) -> None:
+        reply = store.request(method, target)
+        assert reply.status == 405 and hint in reply.body
+
+    @pytest.mark.parametrize(
         "query", ["?overwrite=2", "?overwrite=yes", "?overwrite=1&overwrite=0"]
     )
     def test_queries(self, store: StoreProxy, query: str) -> None:

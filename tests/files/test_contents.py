@@ -12,6 +12,8 @@ SAMPLES = {
     "audio/flac": b'fLaC\0\0\0"\x10\0\x10\0',
     "audio/ogg": b"OggS\0\x02" + bytes(22) + b"\x01\x13OpusHead",
     "audio/wav": b"RIFF$\0\0\0WAVEfmt \x10\0\0\0",
+    "video/x-msvideo": b"RIFF$\0\0\0AVI LIST\x10\0\0\0hdrl",
+    "image/webp": b"RIFF$\0\0\0WEBPVP8 ",
     "video/mp2t": (b"G" + bytes(187)) * 4,
     "image/png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
     "image/jpeg": b"\xff\xd8\xff\xe0\0\x10JFIF\0",
@@ -27,8 +29,8 @@ SAMPLES = {
 }
 # One container, or all XML: which of them it is the first bytes need not tell.
 ALIKE = ({"video/mp4", "video/iso.segment"}, {"application/dash+xml", "image/svg+xml"})
-# Without a mark of their own: plain text may begin so, too.
-UNMARKED = {"text/html", "image/svg+xml", "application/dash+xml"}
+# Without a mark of its own: plain text may begin so, too.
+UNMARKED = {"text/html"}
 
 
 @pytest.mark.parametrize("named", SAMPLES)
@@ -44,6 +46,27 @@ def test_text_may_be_cut_in_a_character() -> None:
     assert fits("text/plain", b"x" + cut, complete=False)
     assert not fits("text/plain", b"x" + cut, complete=True)
     assert not fits("text/plain", b"x\0y", complete=False)
+
+
+def test_a_small_pdf_is_no_text() -> None:
+    ascii_only = b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
+    assert fits("application/pdf", ascii_only, True)
+    assert not fits("text/plain", ascii_only, True)
+
+
+@pytest.mark.parametrize("begin", [b"\xef\xbb\xbf", b"\r\n\t ", b""])
+def test_xml_begins_with_markup(begin: bytes) -> None:
+    # XML section 2.1: prolog and element, with white space around; section 4.3.3: its mark.
+    assert fits("application/xml", begin + b"<a/>", True)
+    assert not fits("application/xml", begin + b"a<a/>", True)
+
+
+def test_text_in_another_coding_is_told_to_be_that() -> None:
+    text = "Grüße".encode("latin-1")
+    why = refusal("a.srt", text, True, ("*/*",))
+    assert why is not None and "UTF-8" in why
+    why = refusal("a.vtt", b"no subtitles", True, ("*/*",))
+    assert why is not None and "UTF-8" not in why
 
 
 def test_subtitles_may_have_a_byte_order_mark() -> None:

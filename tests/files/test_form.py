@@ -26,9 +26,14 @@ def form(*fields: bytes) -> bytes:
 
 
 def read(
-    directory: Path, body: bytes, piece: int = 1 << 20, known: bool = True, quota: int = 0
+    directory: Path,
+    body: bytes,
+    piece: int = 1 << 20,
+    known: bool = True,
+    quota: int = 0,
+    most: int = 0,
 ) -> Stored | Progress:
-    store = make_store(directory, quota=quota)
+    store = make_store(directory, quota=quota, most=most)
     length = len(body) if known else None
     upload = FormUpload(B, length, lambda name: begin(store, name))
     try:
@@ -92,7 +97,14 @@ def test_names(tmp_path: Path) -> None:
         (form(field("file", b"x", "f"), field("file", b"y", "g")), "two files"),
         (form(field("file", b"eA==", "f", "Content-Transfer-Encoding: base64")), "base64"),
         (form(*[field("a", b"x")] * 40, field("file", b"x", "f")), "32 fields"),
-        (form(field("a", bytes(70_000)), field("file", b"x", "f")), "65536 bytes"),
+        (
+            form(field("a", bytes(70_000), "f")),
+            "no file yet: send it in a field with the name file",
+        ),
+        (
+            form(field("file", b"x", "f"), field("a", bytes(70_000))),
+            "Besides its file.*65536 bytes",
+        ),
         (field("file", b"x", "f"), "ends in the middle"),
         (form(field("file", b"x", "f"))[:-6], "ends in the middle"),
         (b"no form", "cannot be read"),
@@ -100,7 +112,7 @@ def test_names(tmp_path: Path) -> None:
         (b"no form, which is long\r\n" * 3000, "not in its first 65536 bytes"),
         (b"--" + B + b"\r\nContent-Type: text/plain\r\n\r\nx\r\n", "no Content-Disposition"),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_forms_that_are_none(tmp_path: Path, body: bytes, why: str) -> None:
     with pytest.raises(errors.BadUpload, match=why):
@@ -114,6 +126,14 @@ def test_a_form_fills_the_quota_to_the_last_byte(tmp_path: Path) -> None:
         read(tmp_path, body, quota=999)
     read(tmp_path, body, quota=1000)
     assert names(tmp_path) == ["f"]
+
+
+def test_a_file_that_is_too_large_is_refused_for_that(tmp_path: Path) -> None:
+    # A quota that has room for the largest file that is taken, and for no larger one.
+    with pytest.raises(errors.TooLarge):
+        read(tmp_path, form(field("file", bytes(1001), "f")), 500, quota=1000, most=1000)
+    read(tmp_path, form(field("file", bytes(1000), "f")), 500, quota=1000, most=1000)
+    assert names(tmp_path) == ["f"] and left_behind(tmp_path) == []
 
 
 def test_a_preamble_takes_no_room(tmp_path: Path) -> None:

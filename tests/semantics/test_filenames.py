@@ -70,6 +70,11 @@ def test_names_that_are_taken(name: str) -> None:
         ("a\u2066b", "direction"),
         ("a\u200fb", "direction"),
         ("a\u061cb", "direction"),
+        ("\ufefffilm.mp4", "nobody sees"),
+        ("film\u200b.mp4", "nobody sees"),
+        (" ", "blank"),
+        ("film.mp4 ", "blank"),
+        ("\u3000film.mp4", "blank"),
     ],
     ids=ascii,
 )
@@ -161,4 +166,5 @@ def test_a_name_that_old_clients_can_read() -> None:
         "attachment; filename=\"rates.txt\"; filename*=UTF-8''%E2%82%AC%20rates.txt"
     )
     assert disposition("inline", "映画").startswith('inline; filename="file"; ')
+    assert disposition("attachment", "映画.mp4").startswith('attachment; filename="file.mp4"; ')
     assert 'filename="a_b_c_.txt"' in disposition("attachment", 'a"b%c%.txt')
