@@ -18,6 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
+    InvalidResponse,
     MovedError,
     NoPermissionError,
     OutOfMemoryError,
@@ -74,6 +75,7 @@ return 1
 
 _UNKNOWN_USER: Final = "user or password in REDIS_URL is missing or wrong"
 _FULL: Final = "Redis is full: raise its maxmemory"
+_OTHER: Final = "what answers there is no Redis: look at host and port in REDIS_URL"
 _REPLICA: Final = "this is a replica: name the primary in REDIS_URL"
 _DENIED: Final = "the user in REDIS_URL needs EVAL, GET, SET, HGET, HSET, HDEL and HGETALL"
 
@@ -84,6 +86,7 @@ _ADVICE: Final[tuple[tuple[type[Exception], str, str], ...]] = (
     (NoPermissionError, "NOPERM", _DENIED),
     (ReadOnlyError, "READONLY", _REPLICA),
     (OutOfMemoryError, "OOM", _FULL),
+    (InvalidResponse, "Protocol Error", _OTHER),
     (MovedError, "MOVED", "this is a cluster: add ?cluster=true to REDIS_URL"),
     (ResponseError, "WRONGTYPE", "something else uses the key: choose another REDIS_KEY"),
 )
@@ -126,7 +129,7 @@ class Store:
             if past_text != 1:
                 self._keep(past_text)
         except (TypeError, ValueError, AttributeError):
-            raise StoreError("this answers like no Redis") from None
+            raise StoreError(_OTHER) from None
         runs = {}
         for ident, text in zip(texts[::2], texts[1::2], strict=False):
             run = read_run(text)
