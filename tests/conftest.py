@@ -4,6 +4,7 @@ import contextlib
 import gc
 import importlib
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ from hypothesis import settings
 settings.register_profile("fast", max_examples=100, deadline=None)
 settings.register_profile("deep", max_examples=5000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+# A shell lets what it starts in the background ignore interrupts, and that is inherited: what tests
+# start is to end by one.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _WAITING = frozenset({"browser", "cache", "dev", "e2e", "files", "live", "tunnel"})
 _QUICK = frozenset({"handlers", "pages", "semantics", "settings", "sites"})
