@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from aprp.logs.rotation import WorkerRotatingFileHandler
@@ -99,7 +100,7 @@ def test_four_forked_workers_write_100000_lines(
         for number in range(LINES):
             handler.handle(record(f"line {worker} {number} {PADDING}"))
 
-    children = [in_worker(lambda worker=worker: work(worker)) for worker in range(WORKERS)]
+    children = [in_worker(partial(work, worker)) for worker in range(WORKERS)]
     started = time.monotonic()
     os.close(go)
     assert [ended(child) for child in children] == [0] * 4

@@ -41,7 +41,9 @@ def before_nginx(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A proxy before an nginx that lists that directory."""
     with (
         servers.nginx(files, tmp_path_factory.mktemp("nginx"), "autoindex on;") as url,
-        Proxy(tmp_path_factory.mktemp("proxy"), "--upstream", url, **DEVELOPMENT) as started,
+        Proxy(
+            tmp_path_factory.mktemp("proxy"), "--upstream", url, cache=False, **DEVELOPMENT
+        ) as started,
     ):
         yield started
 

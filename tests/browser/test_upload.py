@@ -262,7 +262,7 @@ def test_no_form_where_nothing_is_taken(
     environ = {"APRP_HOME_PAGE": "on", "APRP_UPLOADS": "off", "APRP_UPLOAD_TOKEN": ""}
     # What is in the file is no film.
     watch.expect("video|media|416")
-    with StoreProxy(tmp_path_factory.mktemp("proxy"), root, **environ) as proxy:
+    with StoreProxy(tmp_path_factory.mktemp("proxy"), root, cache=False, **environ) as proxy:
         watch.page.goto(f"{proxy.url}/")
         expect(watch.page.get_by_role("link", name="a.mp4").first).to_be_visible()
         expect(watch.page.locator("#upload")).to_have_count(0)

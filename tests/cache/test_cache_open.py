@@ -262,8 +262,9 @@ async def test_the_end(directory: Path) -> None:
     cache.touch(extent)
     assert set(cache._used) == {(entry.id, 0)}
     cache._used[entry.id, 0] = 2_000_000_000
-    assert cache.leases is not None
-    assert cache.leases.take(77)
+    leases = cache.leases
+    assert leases is not None
+    assert leases.take(77)
     await cache.close()
     assert threading.active_count() == before
     assert (cache.leases, cache.state) == (None, None)

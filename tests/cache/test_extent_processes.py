@@ -37,7 +37,7 @@ def test_kill_in_a_loop(tmp_path: Path) -> None:
     """However far a filler came, what can be read after its end is right."""
     chance = random.Random(9)
     data = content()
-    kept = set()
+    kept: set[int] = set()
     for round_ in range(ROUNDS):
         empty = [n for n in range(64) if n not in kept]
         chance.shuffle(empty)

@@ -1,6 +1,6 @@
 """The index: entries and extents, what writes change, pages, damage, other processes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from aprp.cache.entry import Entry
 from aprp.cache.index import ENTRY_COST, NO_EXTENT, ExtentRow, Index
+from aprp.cache.rows import Change
 from tests.cache.stores import make_entry
 
 
@@ -27,6 +28,13 @@ def index(path: Path) -> Iterator[Index]:
 
 def rows_of(entry: Entry, *numbers: int, bytes: int = 100, last_used: int = 5) -> list[ExtentRow]:
     return [ExtentRow(entry.id, number, bytes, last_used) for number in numbers]
+
+
+def put(index: Index, entry: Entry, replacing: Sequence[int] = ()) -> Change:
+    """Put an entry that nothing forbids."""
+    change = index.put(entry, replacing)
+    assert change is not None
+    return change
 
 
 # Entries
@@ -90,7 +98,7 @@ def test_putting_in_place_of_others(index: Index) -> None:
     index.put(old)
     index.put(other)
     index.note_extents(rows_of(old, 0, 3))
-    change = index.put(new, replacing=[old.id])
+    change = put(index, new, replacing=[old.id])
     assert set(index.find(new.key)) == {other, new}
     assert change.dropped == tuple(rows_of(old, 0, 3))
     assert change.keys == (old.key,)
@@ -103,7 +111,7 @@ def test_putting_again_keeps_the_extents(index: Index) -> None:
     index.put(entry)
     index.note_extents(rows_of(entry, 0))
     changed = replace(entry, length=77, complete=True)
-    assert index.put(changed).bytes == 0
+    assert put(index, changed).bytes == 0
     assert index.find(entry.key) == [changed]
     assert index.extents_of(entry.id) == rows_of(entry, 0)
     assert index.totals() == (1, 1, 100)
@@ -185,7 +193,7 @@ def test_extents_of_what_is_not_there_are_not_noted(index: Index) -> None:
 
 def test_extents_are_noted_and_noted_again(index: Index) -> None:
     entry = make_entry()
-    assert index.put(entry).bytes == ENTRY_COST
+    assert put(index, entry).bytes == ENTRY_COST
     first = index.note_extents(rows_of(entry, 2, bytes=1000))
     assert first is not None
     assert first.bytes == 1000 - ENTRY_COST
@@ -267,7 +275,7 @@ def test_the_totals_are_the_sums(
         id = made[entry].id
         match what:
             case "put":
-                change = index.put(made[entry])
+                change = put(index, made[entry])
             case "note":
                 noted = index.note_extents([ExtentRow(id, number, 1000 * place, place)])
                 if noted is None:

@@ -38,6 +38,7 @@ class MockedOrigin:
 
     def __init__(self) -> None:
         self.requests: list[OriginRequest] = []
+        self.running: list[mock.Mock] = []
         self.ranges = True
         self.length_told = True
         self.answer: Answer | None = None
@@ -52,8 +53,9 @@ class MockedOrigin:
         assert not raise_error
         assert not kwargs
         self.requests.append(request)
-        request.running = mock.Mock()
-        return asyncio.ensure_future(self._respond(request))
+        request.running = running = mock.Mock()
+        self.running.append(running)
+        return asyncio.ensure_future(self._respond(request, running))
 
     @property
     def request(self) -> OriginRequest:
@@ -66,7 +68,7 @@ class MockedOrigin:
         """The Range field of each request."""
         return [request.headers.get("Range") for request in self.requests]
 
-    async def _respond(self, request: OriginRequest) -> HTTPResponse:
+    async def _respond(self, request: OriginRequest, running: mock.Mock) -> HTTPResponse:
         for start, error in self.unreachable.items():
             if request.url.startswith(start):
                 raise error
@@ -79,12 +81,12 @@ class MockedOrigin:
                 "",
             ):
                 request.header_callback(f"{line}\r\n")
-            await self._stream(request, b"" if request.method == "HEAD" else body)
+            await self._stream(request, running, b"" if request.method == "HEAD" else body)
         if self.error is not None:
             raise self.error
         return HTTPResponse(request, status, HTTPHeaders())
 
-    async def _stream(self, request: OriginRequest, body: bytes) -> None:
+    async def _stream(self, request: OriginRequest, running: mock.Mock, body: bytes) -> None:
         """Hand the body on by turns as bytes and as memoryviews; both may come."""
         take: Any = request.streaming_callback
         for number, start in enumerate(range(0, len(body), _PIECE)):
@@ -92,7 +94,7 @@ class MockedOrigin:
             waiting = take(memoryview(piece) if number % 2 else piece)
             if waiting is not None:
                 await waiting
-            if request.running.abort.called:  # type: ignore[union-attr]
+            if running.abort.called:
                 raise Aborted("given up")
 
     def _file(self, asked: str | None) -> Answer:

@@ -35,9 +35,12 @@ class AnswersTest(ContractCase):
         message = parser.parsebytes(head + response.body)
         self.assertEqual(message.get_content_type(), "multipart/byteranges")
         self.assertEqual(message.defects, [])
-        return [
-            (part["Content-Range"], part.get_payload(decode=True)) for part in message.iter_parts()
-        ]
+        found: list[tuple[str, bytes]] = []
+        for part in message.iter_parts():
+            payload = part.get_payload(decode=True)
+            assert isinstance(payload, bytes)
+            found.append((part["Content-Range"], payload))
+        return found
 
     def test_the_whole(self) -> None:
         for ranges in (True, False):
@@ -202,7 +205,8 @@ class AnswersTest(ContractCase):
     def test_no_more_is_read_than_was_asked_for(self) -> None:
         self.origin.ranges = False
         self.ask("/film.mp4/5/9")
-        self.origin.request.running.abort.assert_called_once_with()
+        (running,) = self.origin.running
+        running.abort.assert_called_once_with()
 
     # What goes wrong.
 

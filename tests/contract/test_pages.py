@@ -9,6 +9,17 @@ from aprp.stats.counters import Count
 from tests.contract.base import FILM, ContractCase, Options
 
 
+class Texts(html.parser.HTMLParser):
+    """Keeps the texts of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
 class PagesTest(ContractCase):
     def test_status(self) -> None:
         self.ask("/film.mp4")
@@ -62,11 +73,9 @@ class PagesTest(ContractCase):
                 self.assertEqual(response.body.startswith(b"<!"), is_page)
 
     def test_the_page_can_be_read(self) -> None:
-        texts: list[str] = []
-        parser = html.parser.HTMLParser()
-        parser.handle_data = texts.append  # type: ignore[method-assign]
+        parser = Texts()
         parser.feed(self.ask("/stats?format=html").body.decode())
-        words = " ".join(" ".join(texts).split())
+        words = " ".join(" ".join(parser.texts).split())
         for expected in ("bytes", "kB", "MB", "2xx", "5xx", __version__):
             self.assertIn(expected, words)
 

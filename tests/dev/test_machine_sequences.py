@@ -20,6 +20,7 @@ from aprp.dev.machine import (
     Delayed,
     Drop,
     Effect,
+    Event,
     Exited,
     Kill,
     Killed,
@@ -132,9 +133,8 @@ class World(RuleBasedStateMachine):
         earlier = sorted(set(range(1, self.machine.run)) - self.alive)
         if earlier:
             run = data.draw(st.sampled_from(earlier))
-            self.carry_out(
-                self.machine.handle(data.draw(st.sampled_from([Killed(run), Exited(run, "late")])))
-            )
+            endings: list[Event] = [Killed(run), Exited(run, "late")]
+            self.carry_out(self.machine.handle(data.draw(st.sampled_from(endings))))
 
     @rule(target=requests, count=st.integers(1, 3))
     def requests_come(self, count: int) -> object:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,9 @@ class RedisServer:
             if self._launch():
                 break
         assert self._program is not None, "redis-server does not start"
-        self.client = Redis(port=self.port, password=self.password or None, decode_responses=True)
+        self.client: Redis = Redis(
+            port=self.port, password=self.password or None, decode_responses=True
+        )
 
     @property
     def url(self) -> str:
@@ -77,7 +79,9 @@ class RedisServer:
 
     def told(self, command: str, *arguments: Any) -> Any:
         """Have it do a command, and give its answer."""
-        return self.client.execute_command(command, *arguments)
+        # The package gives it no types.
+        execute: Callable[..., Any] = self.client.execute_command
+        return execute(command, *arguments)
 
     def close(self) -> None:
         """Stop it."""

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -123,14 +123,14 @@ class Proxy(Program):
             return super()._start(cwd, env, pass_fds)
         return starter.start(self.command, cwd, env)
 
-    def wait_started(self) -> "Proxy":
+    def wait_started(self) -> Self:
         """Wait for the line that says where it listens."""
         line = self.wait_line(r"^aprp \S+ on (https?)://\S*:(\d+)/ for ")
         self.port = int(line[2])
         self.url = f"{line[1]}://127.0.0.1:{self.port}"
         return self
 
-    def __enter__(self) -> "Proxy":
+    def __enter__(self) -> Self:
         try:
             return self.wait_started()
         except BaseException:

@@ -162,8 +162,8 @@ def test_the_next_origin_is_asked_after_all_retries(
     source: FaultOrigin, other: FaultOrigin, start_proxy: StartProxy
 ) -> None:
     flags = ("--retries", "3", "--retry-backoff", "1ms", "--parallel-fetches", "1")
-    flags += ("--read-ahead", str(2 * SLICE))
-    proxy = start_proxy("--upstream", f"{source.url},{other.url}", *flags, cache=True)
+    ahead = ("--read-ahead", str(2 * SLICE))
+    proxy = start_proxy("--upstream", f"{source.url},{other.url}", *flags, *ahead, cache=True)
     # One that is well again within RETRIES is asked alone: the next may not even have the file.
     file = source.add(SIZE)
     file.plans.extend([Plan(cut=PLACE), Plan(status="503 Busy"), Plan(hang_up=True)])

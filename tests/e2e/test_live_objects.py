@@ -152,7 +152,7 @@ def test_a_body_that_is_too_large(pair: Proxy) -> None:
 def test_no_other_page_may_read_what_has_the_token(pair: Proxy) -> None:
     origin = {"Origin": "http://elsewhere.test"}
     # What it serves, everybody's pages may read.
-    assert cors_fields(request(pair, "GET", "/status", **origin))
+    assert cors_fields(request(pair, "GET", "/status", None, **origin))
     for method, target in (
         ("GET", "/stats/objects"),
         ("GET", "/stats/objects?sort=wrong"),
@@ -164,11 +164,11 @@ def test_no_other_page_may_read_what_has_the_token(pair: Proxy) -> None:
         ("GET", "/stats/warm"),
     ):
         fields = {**origin, "Access_Control_Request_Method": "POST"}
-        reply = request(pair, method, target, **fields)
+        reply = request(pair, method, target, None, **fields)
         assert cors_fields(reply) == [], target
         if method == "OPTIONS" or target == "/stats/warm":
             assert reply.status == 405
-    told = json.loads(request(pair, "GET", "/stats/objects", **origin).body)
+    told = json.loads(request(pair, "GET", "/stats/objects", None, **origin).body)
     assert told["admin"]["token"] is None
 
 

@@ -27,7 +27,7 @@ def limited(
 ) -> Iterator[Proxy]:
     """A proxy that takes bodies of up to `MOST` bytes."""
     directory = tmp_path_factory.mktemp("proxy")
-    with Proxy(directory, "--upstream", shared_origin.url, **LIMITED) as started:
+    with Proxy(directory, "--upstream", shared_origin.url, cache=False, **LIMITED) as started:
         yield started
 
 

@@ -58,8 +58,8 @@ def test_aria2_with_several_connections(any_proxy: Proxy, tmp_path: Path) -> Non
     # Without a limit the first connection may have it all before there is a second.
     pace = "--max-overall-download-limit=8M"
     options = ("--no-conf", "-q", "-x4", "-s4", "-k1M", pace, "--file-allocation=none")
-    options = (*options, "-d", tmp_path)
-    done = run(require("aria2c"), *options, "-o", "big.bin", f"{any_proxy.url}/big.bin")
+    into = ("-d", tmp_path, "-o", "big.bin")
+    done = run(require("aria2c"), *options, *into, f"{any_proxy.url}/big.bin")
     assert done.returncode == 0, done.stdout
     assert (tmp_path / "big.bin").read_bytes() == endless(0, BIG)
     ranges = {line["range"] for line in lines_since(any_proxy, before)}

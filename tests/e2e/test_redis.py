@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ class Machine(Proxy):
     def __init__(self, directory: Path, origin: str, redis: str) -> None:
         flags = ("--upstream", origin, "--workers", "2")
         often = {"APRP_REDIS_INTERVAL": "0.1", "APRP_REDIS_TIMEOUT": "1"}
-        super().__init__(directory, *flags, APRP_REDIS_URL=redis, **often)
+        super().__init__(directory, *flags, cache=False, APRP_REDIS_URL=redis, **often)
         self.pieces = 0
         self.counter = 0
         """Requests so far, when it was last asked for them."""
@@ -58,6 +59,11 @@ class Machine(Proxy):
         with self._lock:
             self.pieces += 1
 
+    def wait_more(self, number: int) -> None:
+        """Wait until it has sent so many pieces more."""
+        enough = self.pieces + number
+        wait_until(lambda: self.pieces >= enough, f"{number} requests more")
+
     def changes(self) -> list[str]:
         """What the log tells of Redis, in its order."""
         return re.findall(r"redis: (up|down|the last counts)", self.log())
@@ -77,7 +83,7 @@ class Fleet:
         for machine in asked or self.running:
             # The others are asked nothing meanwhile, so that their counters stand still. A sum
             # that was too great once never comes down again.
-            wait_until(lambda m=machine: self._is_exact(m), "the sums are exact")
+            wait_until(partial(self._is_exact, machine), "the sums are exact")
 
     def pieces(self) -> int:
         """How many pieces were asked for."""
@@ -111,8 +117,7 @@ class Load:
     def wait_more(self, number: int = 20) -> None:
         """Wait until each machine has answered so many requests more."""
         for machine in self._machines:
-            enough = machine.pieces + number
-            wait_until(lambda m=machine, n=enough: m.pieces >= n, f"{number} requests more")
+            machine.wait_more(number)
 
     def __enter__(self) -> "Load":
         for thread in self._threads:

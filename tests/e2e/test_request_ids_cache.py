@@ -1,6 +1,7 @@
 """Ids and traces behind the cache: an answer's is its request's, a fill's that of who began it."""
 
 import threading
+from functools import partial
 
 import pytest
 
@@ -92,7 +93,7 @@ def test_many_that_want_the_same_share_one_id(source: FaultOrigin, cached_proxy:
         check_whole(reply, file)
         return reply.get("X-Request-ID")
 
-    given = in_threads([lambda name=name: get(name) for name in names])
+    given = in_threads([partial(get, name) for name in names])
     assert given == names
     (asked,) = asked_by(file)
     assert asked in names

@@ -43,6 +43,12 @@ def encrypted(site: Certificates, start_shared: StartProxy) -> Proxy:
     return start_shared(*site.flags)
 
 
+def send_unsized(peer: Peer) -> None:
+    """Send the film without its length, and close."""
+    peer.send(head("200 OK") + FILM)
+    peer.close()
+
+
 def test_curl_over_tls(site: Certificates, origin: ScriptedOrigin, encrypted: Proxy) -> None:
     path = origin.plays(serves(FILM))
     assert encrypted.url.startswith("https://")
@@ -52,7 +58,7 @@ def test_curl_over_tls(site: Certificates, origin: ScriptedOrigin, encrypted: Pr
     got = curl(encrypted.url + path, *trust, "-r", "5-9", "--tls-max", "1.2")
     assert (got.exit_code, got.reply.status, got.reply.body) == (0, 206, FILM[5:10])
     # Without a length the end of the connection is that of the body, and it has to be told.
-    unsized = origin.plays(lambda peer: (peer.send(head("200 OK") + FILM), peer.close())[-1])
+    unsized = origin.plays(send_unsized)
     got = curl(encrypted.url + unsized, *trust, "--http1.0")
     assert (got.exit_code, got.errors, got.reply.body) == (0, "", FILM)
     assert origin.asked(path)[0].get("X-Forwarded-Proto") == "https"

@@ -141,7 +141,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreProxy]:
         "APRP_ALLOWED_TYPES": "image/*,text/plain",
         "APRP_FILES_PREFIX": "/_store",
     }
-    with StoreProxy(directory, root, **limits) as started:
+    with StoreProxy(directory, root, cache=False, **limits) as started:
         yield started
 
 
@@ -230,7 +230,7 @@ class TestFullDisk:
         for lines in ((), (f"Content-Range: bytes 0-{(5 << 20) - 1}/{5 << 20}",)):
             with unfinished(small, "/upload/a.bin", 5 << 20, *lines) as client:
                 assert client.read_reply().status == 507
-        assert small.names() == small.left_behind() == []
+        assert (small.names(), small.left_behind()) == ([], [])
 
     def test_it_is_noticed_as_it_comes(self, small: StoreProxy) -> None:
         body = b"300000\r\n" + bytes(3 << 20) + b"\r\n0\r\n\r\n"
@@ -244,7 +244,7 @@ class TestFullDisk:
             client.send(bytes((1 << 20) - 1000))
             assert client.read_reply().status == 507
         (small.root / "rest").unlink()
-        assert small.names() == small.left_behind() == []
+        assert (small.names(), small.left_behind()) == ([], [])
         assert small.put("a.bin", bytes(1 << 20)).status == 201
 
 
@@ -254,7 +254,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreProxy]:
     directory = tmp_path_factory.mktemp("proxy")
     root = tmp_path_factory.mktemp("media")
     environ = {"APRP_UPLOAD_TOKEN": "", "APRP_DEBUG": "on", "APRP_CORS_ORIGINS": "*"}
-    with StoreProxy(directory, root, **environ) as started:
+    with StoreProxy(directory, root, cache=False, **environ) as started:
         yield started
 
 
@@ -303,7 +303,7 @@ def test_uploads_without_a_token_and_without_debug(
     root = tmp_path_factory.mktemp("media")
     (root / "files").write_bytes(b"the origin's own")
     environ = {"APRP_UPLOAD_TOKEN": "", "APRP_HOME_PAGE": "on"}
-    with StoreProxy(tmp_path_factory.mktemp("proxy"), root, **environ) as off:
+    with StoreProxy(tmp_path_factory.mktemp("proxy"), root, cache=False, **environ) as off:
         warning = "UPLOADS is on and has no effect: UPLOAD_TOKEN is not set, and DEBUG is off"
         lines = [json.loads(line) for line in off.log().splitlines()]
         assert [line["level"] for line in lines if line["message"] == warning] == ["WARNING"]
@@ -326,6 +326,6 @@ def test_without_a_token_the_paths_of_another_origin_are_not_hidden(
     flags = ("--upstream", origin.url + path.removesuffix("/files"))
     media_dir = str(tmp_path_factory.mktemp("media"))
     environ = {"APRP_UPLOADS": "on", "APRP_DEBUG": "on", "APRP_MEDIA_DIR": media_dir}
-    with Proxy(tmp_path_factory.mktemp("proxy"), *flags, **environ) as proxy:
+    with Proxy(tmp_path_factory.mktemp("proxy"), *flags, cache=False, **environ) as proxy:
         assert proxy.get("/files").body == FILM
     assert [request.method for request in origin.asked(path)] == ["GET"]

@@ -9,6 +9,7 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -89,7 +90,7 @@ def test_a_client_that_does_not_read_costs_no_memory(echo: Echo, proxy: Proxy) -
         connection.ask("/flood", *HANDSHAKE)
         assert connection.read_head().status == 101
         for port in (proxy.port, echo.port):
-            wait_until(lambda port=port: takes_nothing(port), "nothing moves any more")
+            wait_until(partial(takes_nothing, port), "nothing moves any more")
         carried = proxy.stats()["tunnels"]["bytes_down"]["bytes"]
         assert carried < socket_buffers()
         assert anonymous_memory(proxy.pid) < memory + (8 << 20)
@@ -280,7 +281,9 @@ def test_through_a_forward_proxy(echo: Echo, start_proxy: StartProxy) -> None:
 # Tornado on both sides.
 
 
-def test_tornados_client_and_server(start_proxy: StartProxy) -> None:
+def test_tornados_client_and_server(
+    start_proxy: StartProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def run() -> None:
         async with tornado_server() as port, asyncio.timeout(PATIENCE):
             proxy = await asyncio.to_thread(start_proxy, "--upstream", f"http://127.0.0.1:{port}")
@@ -295,7 +298,7 @@ def test_tornados_client_and_server(start_proxy: StartProxy) -> None:
             for message in ("words", b"\x00\xff", LARGE[: 1 << 20]):
                 await client.write_message(message, binary=isinstance(message, bytes))
                 assert await client.read_message() == message
-            client.on_pong = pongs.append  # type: ignore[method-assign]
+            monkeypatch.setattr(client, "on_pong", pongs.append)
             client.ping(b"x")
             await client.write_message("after the ping")
             assert await client.read_message() == "after the ping"

@@ -22,6 +22,7 @@ class Taker:
         self.closed = False
         self.unfinished: asyncio.Future[None] | None = None
         self.full = False
+        self.queued = 70
         self.given: list[tuple[float, int]] = []
         self._clock = clock
 
@@ -95,6 +96,8 @@ def test_never_faster(rate: int, burst: int, sends: list[tuple[float, int]], lag
             last = wire.send(memoryview(SOURCE)[: size // 3], SOURCE[: size - size // 3])
             assert wire.unfinished is last
             assert (last is None) == (taker.total == asked)
+            # What is held back and what the wire below has not sent yet.
+            assert wire.queued == asked - taker.total + taker.queued
             assert len(clock.timers) == (last is not None)
         while clock.timers:
             assert last is not None

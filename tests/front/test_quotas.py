@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -204,7 +205,7 @@ def entering(quotas: Quotas, worker: int) -> Callable[[int], int]:
 def test_workers_count_together(limit: str, status: int) -> None:
     quotas = Quotas(3, **{limit: 4})  # type: ignore[arg-type]
     with contextlib.ExitStack() as stack:
-        a, b, c = (stack.enter_context(Worker(lambda n=n: entering(quotas, n))) for n in range(3))
+        a, b, c = (stack.enter_context(Worker(partial(entering, quotas, n))) for n in range(3))
         assert [a.do(ENTER), a.do(ENTER), b.do(ENTER), c.do(ENTER)] == [0, 0, 0, 0]
         assert [a.do(ENTER), b.do(ENTER), c.do(ENTER)] == [status] * 3
         a.do(LEAVE)
@@ -266,7 +267,7 @@ def test_workers_that_race_are_never_above_the_limit(limit: str) -> None:
         return step
 
     with contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(Worker(lambda n=n: work(n))) for n in range(4)]
+        workers = [stack.enter_context(Worker(partial(work, n))) for n in range(4)]
         entered = all_at_once(workers, 5000)
     assert -1 not in entered
     assert max(entered) > 0

@@ -3,6 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -228,7 +229,7 @@ def test_the_rate_of_all_workers_together(rate: float, asked: tuple[int, ...]) -
     seconds = 20
     with contextlib.ExitStack() as stack:
         workers = [
-            stack.enter_context(Worker(lambda n=n: asking(limit, n))) for n in range(len(asked))
+            stack.enter_context(Worker(partial(asking, limit, n))) for n in range(len(asked))
         ]
         allowed = 0
         for tick in range(seconds * 50):
@@ -243,7 +244,7 @@ def test_who_stays_below_the_rate_is_not_refused() -> None:
     clock = SharedClock()
     limit = RequestRate(4, 100, clock)
     with contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(Worker(lambda n=n: asking(limit, n))) for n in range(4)]
+        workers = [stack.enter_context(Worker(partial(asking, limit, n))) for n in range(4)]
         for tick in range(500):
             clock.set(1000.003 + tick / 90)
             assert workers[tick * 7 % 4].do(1) == 1
@@ -253,7 +254,7 @@ def test_workers_that_race_do_not_get_above_it() -> None:
     clock = SharedClock()
     limit = RequestRate(4, 5000, clock)
     with contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(Worker(lambda n=n: asking(limit, n))) for n in range(4)]
+        workers = [stack.enter_context(Worker(partial(asking, limit, n))) for n in range(4)]
         for turn in range(3):
             clock.set(1000.0 + 2 * turn)
             assert sum(all_at_once(workers, 3000)) == 5000

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -129,7 +130,7 @@ def test_workers_in_processes_of_their_own() -> None:
         return step
 
     with contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(Worker(lambda n=n: work(n))) for n in range(3)]
+        workers = [stack.enter_context(Worker(partial(work, n))) for n in range(3)]
         assert workers[0].do(1) == 1
         assert workers[1].do(20) == 21
         assert workers[2].do(300) == 321

@@ -2,7 +2,7 @@
 
 import socket
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import pytest
 
@@ -13,6 +13,13 @@ from aprp.semantics.headers import Fields
 from aprp.semantics.networks import Networks
 
 OWN = socket.gethostname()
+
+
+class Sent(TypedDict, total=False):
+    """Fields by which a browser tells whose page asks."""
+
+    Sec_Fetch_Site: str
+    Origin: str
 
 
 def asked(
@@ -76,7 +83,7 @@ def test_names_of_the_proxy(host: str | None, scheme: str, allowed: bool) -> Non
         ({"Origin": "null"}, False),
     ],
 )
-def test_pages_of_others(fields: dict[str, str], allowed: bool) -> None:
+def test_pages_of_others(fields: Sent, allowed: bool) -> None:
     why = why_not(asked(**fields))
     assert (why is None) is allowed
     if not allowed:

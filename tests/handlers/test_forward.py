@@ -80,7 +80,7 @@ async def served(names: Names, **given: Any) -> AsyncIterator[Served]:
         app = make_app(Settings(**basics | given))
         sockets = bind_sockets(0, "127.0.0.1")
         app.own.listen(sockets)
-        app.client.resolver = names  # type: ignore[assignment]
+        app.client.resolver = names
         server = HTTPServer(app)
         server.add_sockets(sockets)
         port, far = sockets[0].getsockname()[1], origin.sockets[0].getsockname()[1]

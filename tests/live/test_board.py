@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import partial
 
 import pytest
 from xxhash import xxh3_64_intdigest
@@ -18,7 +19,7 @@ def test_what_is_written_is_read_by_others() -> None:
         board.write(b"first")
         board.write(b"of %d" % worker)
 
-    pids = [in_worker(lambda worker=worker: work(worker)) for worker in (0, 2)]
+    pids = [in_worker(partial(work, worker)) for worker in (0, 2)]
     assert [ended(pid) for pid in pids] == [0, 0]
     assert [board.read(worker) for worker in range(3)] == [
         Sheet(2, b"of 0"),

@@ -164,7 +164,12 @@ async def test_there_is_an_end_of_streams() -> None:
 
 async def _forms() -> None:
     made: list[bool] = []
-    event = Event(lambda full: f"{made.append(full)}")
+
+    def make(full: bool) -> str:
+        made.append(full)
+        return "{}"
+
+    event = Event(make)
     for full in (True, True, False):
         event.form(full)
     assert made == [True, False]

@@ -120,9 +120,6 @@ class Client(Sink):
         self.write(view)
         return len(view)
 
-    def interim(self, head: ResponseHead) -> None:
-        raise AssertionError("no interim response comes from a HeldOrigin")
-
 
 @dataclass
 class Worker:

@@ -5,6 +5,7 @@ import email.parser
 import email.policy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from email.message import Message
 from typing import cast
 
 from aprp.media.cutter import Piece
@@ -199,6 +200,12 @@ class Sink:
         self.waiting.append(asyncio.get_running_loop().create_future())
         return self.waiting[-1]
 
+    def offer(self, view: memoryview) -> int:
+        raise AssertionError("only what follows a version in the cache is offered")
+
+    def interim(self, head: ResponseHead) -> None:
+        raise AssertionError("no origin here sends an interim response")
+
     def asks(self, origin: str) -> None:
         self.origins.append(origin)
 
@@ -216,9 +223,14 @@ class Sink:
         message = parser.parsebytes(head + self.body)
         assert message.get_content_type() == "multipart/byteranges"
         assert not message.defects
-        return [
-            (part["Content-Range"], part.get_payload(decode=True)) for part in message.iter_parts()
-        ]
+        return [(part["Content-Range"], payload(part)) for part in message.iter_parts()]
+
+
+def payload(part: Message) -> bytes:
+    """The bytes of a part."""
+    data = part.get_payload(decode=True)
+    assert isinstance(data, bytes)
+    return data
 
 
 def asks(ranges: str | None = None, *, method: str = "GET", if_range: str | None = None) -> Asked:

@@ -259,7 +259,7 @@ def has_right_bytes(case: Case, got: Part, body: bytes) -> bool:
     )
 
 
-one = st.one_of(int_ranges, open_ranges, suffixes)
+one: st.SearchStrategy[Member] = st.one_of(int_ranges, open_ranges, suffixes)
 few = st.lists(one, min_size=2, max_size=4)
 
 

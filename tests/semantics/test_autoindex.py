@@ -174,7 +174,7 @@ def test_types_that_are_no_listing() -> None:
 
 
 names = st.text(
-    st.characters(blacklist_categories=("Cs",), blacklist_characters="/\0"), min_size=1
+    st.characters(blacklist_categories=["Cs"], blacklist_characters="/\0"), min_size=1
 ).filter(lambda name: name not in (".", ".."))
 
 

@@ -11,7 +11,7 @@ from aprp.semantics.credentials import basic, challenge, matches
 
 WORDS = st.text(
     st.characters(
-        exclude_categories=("Cs",), exclude_characters="".join(map(chr, [*range(32), 127]))
+        exclude_categories=["Cs"], exclude_characters="".join(map(chr, [*range(32), 127]))
     ),
     max_size=20,
 )

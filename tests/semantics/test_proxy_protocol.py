@@ -183,10 +183,14 @@ def test_nothing_has_come() -> None:
     assert parse_header(b"") == Incomplete(15)
 
 
+def is_plain(address: IPv4Address | IPv6Address) -> bool:
+    return isinstance(address, IPv6Address) and address.ipv4_mapped is None
+
+
 addresses_4 = st.ip_addresses(v=4)
 addresses_6 = st.ip_addresses(v=6)
 ports = st.integers(0, 65535)
-plain_6 = addresses_6.filter(lambda address: address.ipv4_mapped is None)
+plain_6 = addresses_6.filter(is_plain)
 
 
 @given(

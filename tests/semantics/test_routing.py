@@ -18,7 +18,7 @@ class Site:
 
 def name_of(routes: Routes[Site], host: str | None, path: str) -> str | None:
     found = routes.find(host, path)
-    return found and f"{found.host}{found.path}"
+    return None if found is None else f"{found.host}{found.path}"
 
 
 ROUTES = Routes(

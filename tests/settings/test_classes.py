@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from pydantic import Field, ValidationError
@@ -195,8 +195,9 @@ def test_an_admin_prefix_is_empty_or_a_path(value: str) -> None:
     ],
 )
 def test_bounds(name: str, value: object) -> None:
+    given: dict[str, Any] = {name: value}
     with pytest.raises(ValidationError, match=name):
-        base.Settings(**{name: value})
+        base.Settings(**given)
 
 
 def test_the_media_directory_must_exist_for_the_embedded_origin_only(tmp_path: Path) -> None:

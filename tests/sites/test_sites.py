@@ -74,7 +74,7 @@ def test_the_default() -> None:
     assert site is sites.default is sites.find(None, "/x")
     assert site.named and site.cached
     assert key(site, "/x") == "http://o:1/base/x"
-    assert sites.target is sites.forward is sites.switch is None
+    assert (sites.target, sites.forward, sites.switch) == (None, None, None)
 
 
 def test_the_embedded_origin_has_the_same_key_at_each_start() -> None:
@@ -116,7 +116,7 @@ def test_a_route_and_what_it_leaves_to_other_settings() -> None:
         Limits(base.CONNECT_TIMEOUT, first, base.IDLE_TIMEOUT),
     ]
     policy = films.source.policy
-    assert (policy.stale_if_error, policy.ignored) == (3, {"t"})
+    assert (policy.stale_if_error, policy.ignored) == (3, frozenset({"t"}))
     assert policy.stale_while_revalidate == base.STALE_WHILE_REVALIDATE
     assert plain.source.policy == sites.default.source.policy
     # What is sent along may make another answer.

@@ -1,5 +1,7 @@
 """Counters: what each is, sums over real forked workers, gauges of workers that died."""
 
+from functools import partial
+
 import pytest
 
 from aprp.stats.counters import Count, Counters
@@ -84,7 +86,7 @@ def test_sums_over_forked_workers_are_exact() -> None:
             counters.add(Count.BYTES_TO_CLIENTS, number)
             counters.answered(206)
 
-    children = [in_worker(lambda worker=worker: work(worker)) for worker in range(workers)]
+    children = [in_worker(partial(work, worker)) for worker in range(workers)]
     assert [ended(child) for child in children] == [0] * workers
     assert counters.total(Count.REQUESTS) == 80_000
     assert counters.total(Count.RESPONSES_2XX) == 80_000

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -72,7 +73,7 @@ def test_sums_over_forked_workers_are_exact() -> None:
         for number in range(10_000):
             histograms.observe(Measure.RANGE_SIZE, number)
 
-    children = [in_worker(lambda worker=worker: work(worker)) for worker in range(workers)]
+    children = [in_worker(partial(work, worker)) for worker in range(workers)]
     assert [ended(child) for child in children] == [0] * workers
     read = histograms.read(Measure.RANGE_SIZE)
     assert read.count == 4 * 10_000

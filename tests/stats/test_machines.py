@@ -346,6 +346,17 @@ def test_records_read_back(one: Run, past: Past) -> None:
 
 
 GOOD = json.loads(run(requests=1).text().partition(" ")[2])
+ODD: list[dict[str, object]] = [
+    {"totals": {"requests": -1}},
+    {"totals": {"requests": 1.5}},
+    {"totals": {"requests": True}},
+    {"totals": {"requests": 2**62}},
+    {"totals": []},
+    {"totals": None},
+    {"seen": "now"},
+    {"over": 1},
+    {"machine": None},
+]
 
 
 @pytest.mark.parametrize(
@@ -360,20 +371,7 @@ GOOD = json.loads(run(requests=1).text().partition(" ")[2])
         "-1 " + json.dumps(GOOD),
         "² " + json.dumps(GOOD),
         "9" * 20 + " " + json.dumps(GOOD),
-        *(
-            "7 " + json.dumps({**GOOD, **odd})
-            for odd in (
-                {"totals": {"requests": -1}},
-                {"totals": {"requests": 1.5}},
-                {"totals": {"requests": True}},
-                {"totals": {"requests": 2**62}},
-                {"totals": []},
-                {"totals": None},
-                {"seen": "now"},
-                {"over": 1},
-                {"machine": None},
-            )
-        ),
+        *("7 " + json.dumps({**GOOD, **odd}) for odd in ODD),
         "7 " + "[" * 100_000,
         '7 {"totals":{"requests":' + "9" * 5000 + "}}",
     ],

@@ -11,8 +11,9 @@ import pytest
 from aprp import __version__
 from aprp.stats.counters import Count, Counters
 from aprp.stats.machines import COUNTED
-from aprp.stats.report import Volume, report, status, uptime_text
+from aprp.stats.report import report, status, uptime_text
 from aprp.stats.shared_sum import State, Sum
+from aprp.stats.units import Volume
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/stats.md"
 

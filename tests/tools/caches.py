@@ -60,7 +60,9 @@ class Store:
             complete=slices is None,
             target=target,
         )
-        self.state.add_used(self.index.put(entry).bytes)
+        change = self.index.put(entry)
+        assert change is not None
+        self.state.add_used(change.bytes)
         data = content(length)
         count = -(-length // SLICE)
         wanted = range(count) if slices is None else sorted(slices)

@@ -1,6 +1,7 @@
 """Which keys what people name has, and by which names what is stored is shown."""
 
 import socket
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,8 @@ ROUTES = {
 }
 
 
-def places(**more: object) -> Places:
-    given = {"UPSTREAM": ["http://o:1/base/"], "ROUTES": ROUTES, "PORT": 8000}
+def places(**more: Any) -> Places:
+    given: dict[str, Any] = {"UPSTREAM": ["http://o:1/base/"], "ROUTES": ROUTES, "PORT": 8000}
     return Places(Settings(**given | more))
 
 

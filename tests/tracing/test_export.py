@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -92,7 +93,7 @@ def test_what_lasts_is_told_again(
     watched = Watched(collector, notes)
     spans: Any = [None]
     for now in (1000.0, 1001.0, 1000.0 + export.REMIND_AFTER):
-        monkeypatch.setattr(export.time, "monotonic", partial(float, now))
+        monkeypatch.setattr(time, "monotonic", partial(float, now))
         watched.export(spans)
     assert [message.partition("; ")[0][-8:] for message in told(caplog)] == [
         "1 by now",

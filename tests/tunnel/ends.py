@@ -7,7 +7,6 @@ import ssl
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import cast
 
 from aprp.front.encryption import HandshakeFailed, TlsTransport
 from aprp.stats.counters import Count, Counters
@@ -126,7 +125,7 @@ async def connection(*, tls: bool, server: bool, leftover: bytes) -> AsyncIterat
         starting = loop.start_tls(tcp, holder, client_tls(), server_hostname=TLS_HOST)
         far, wrapped = await asyncio.gather(_open(away, server_tls(), False), starting)
         assert wrapped is not None
-        transport, below = cast(asyncio.Transport, wrapped), tcp
+        transport, below = wrapped, tcp
     gone: list[Exception | None] = []
     given = Given(far, Detached(transport, below, leftover, gone.append), gone)
     given.detached.pause_reading()
@@ -151,8 +150,7 @@ async def _open(away: socket.socket, context: ssl.SSLContext, client: bool) -> F
             server_hostname=TLS_HOST,
         )
     else:
-        accepted, _ = await loop.connect_accepted_socket(lambda: protocol, away, ssl=context)
-        transport = cast(asyncio.Transport, accepted)
+        transport, _ = await loop.connect_accepted_socket(lambda: protocol, away, ssl=context)
     return Far(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
 

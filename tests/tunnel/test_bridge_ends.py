@@ -10,6 +10,7 @@ import pytest
 from aprp.stats.counters import Count, Counters
 from aprp.tunnel import bridge as bridge_module
 from aprp.tunnel.bridge import Bridge, Ended, Why
+from aprp.tunnel.side import Side
 from aprp.tunnel.tunnels import Tunnels
 from aprp.upstream.buffers import TLS_READ
 from tests.loops import both_loops, turns
@@ -267,7 +268,7 @@ async def test_nothing_is_left_for_the_garbage_collector(first: str) -> None:
     gc.disable()
     try:
         async with tunnelled() as tunnel:
-            watched = [
+            watched: list[weakref.ref[Bridge] | weakref.ref[Side]] = [
                 weakref.ref(tunnel.bridge),
                 weakref.ref(tunnel.bridge._client),
                 weakref.ref(tunnel.bridge._origin),

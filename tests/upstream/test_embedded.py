@@ -295,8 +295,13 @@ class OptionsTest(OriginTest):
     def get_app(self) -> Application:
         super().get_app()
         self.write("deep er/größe.mp4")
-        told = {"stats_url": "/x/stats", "play_url": "/x/play"}
-        return make_origin(self.root, range_param="r", range_path=False, **told)
+        return make_origin(
+            self.root,
+            range_param="r",
+            range_path=False,
+            stats_url="/x/stats",
+            play_url="/x/play",
+        )
 
     def test_media_lead_to_the_player_and_to_the_file(self) -> None:
         links = References(self.page()).links
