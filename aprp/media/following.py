@@ -8,8 +8,9 @@ from aprp.media.scratch import Scratch
 if TYPE_CHECKING:
     from aprp.media.fill import Fill
 
-# How long another process's wish counts, in milliseconds.
-_WISH_LASTS: Final = 1500
+# How long another process's wish counts, in milliseconds. A reader there has `ahead` bytes to give
+# before it wishes again, and takes it back when it leaves.
+_WISH_LASTS: Final = 10_000
 
 
 class Following:
@@ -45,7 +46,8 @@ class Following:
         wish, at = version.context.tallies.wished(version.entry.id)
         if int(time.monotonic() * 1000) - at > _WISH_LASTS:
             return None
-        return wish if fill.begin <= wish <= fill.stop else None
+        # As for readers here.
+        return wish if wish < fill.stop and wish + self._ahead >= fill.position else None
 
     def limit(self) -> int:
         """How far the fill may go: a little ahead of the fastest of its readers."""

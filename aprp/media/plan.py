@@ -4,6 +4,7 @@ A window is what one request to an origin covers. It begins and ends at the edge
 the end of the representation, so that what comes of it can be stored.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aprp.semantics.ranges import IntRange, RangeSpec, SuffixRange
@@ -96,17 +97,17 @@ class Pace:
         """The reader is not kept waiting: what arrives now says nothing of what could."""
         self._began = None
 
-    def arrived(self, count: int, now: float, worked: float) -> bool:
+    def arrived(self, count: int, now: float, worked: Callable[[], float]) -> bool:
         """Note bytes for which a reader waited; True says that `count` has changed.
 
-        worked: seconds of processor time that this process has used so far.
+        worked: gives the seconds that this process has used a processor so far, or waited for one.
         """
         if self.most == 1:
             return False
         if self._began is None:
             self._began = max(now, self._settled)
             self._arrived = 0
-            self._worked = worked
+            self._worked = worked()
             return False
         if now < self._began:
             return False
@@ -114,7 +115,7 @@ class Pace:
         lasted = now - self._began
         if lasted < self.MEASURE:
             return False
-        busy = (worked - self._worked) / lasted > self.BUSY
+        busy = (worked() - self._worked) / lasted > self.BUSY
         return self._judge(self._arrived / lasted, busy, now)
 
     def _judge(self, rate: float, busy: bool, now: float) -> bool:

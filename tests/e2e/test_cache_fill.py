@@ -1,8 +1,10 @@
 """A byte crosses the network once: fills, and the readers that follow them."""
 
 import contextlib
+import itertools
 import os
 import threading
+import time
 
 import pytest
 
@@ -25,6 +27,9 @@ from tests.e2e.servers import Proxy, StartProxy, only
 
 # The film of the two hundred players.
 _CROWD_SIZE = (200 if os.environ.get("APRP_LONG") == "1" else 100) * MIB
+
+
+_numbers = itertools.count()
 
 
 @pytest.fixture
@@ -172,6 +177,41 @@ def test_two_hundred_players_of_one_cold_file(source: FaultOrigin, start_proxy: 
     play(proxy.port, file.path, file.body(), [(0, file.size)] * 200, skips=16)
     file.wait_quiet()
     assert file.size <= file.sent <= 1.02 * file.size, proxy.warnings()
+
+
+def served_by(proxy: Proxy, connection: Connection) -> int:
+    """The process id of the worker that serves a connection."""
+    target = f"/status?{next(_numbers)}"
+    connection.ask(target)
+    assert connection.read_reply().status == 200
+    pid: int = proxy.wait_access_line(target)["pid"]
+    return pid
+
+
+def test_a_reader_in_another_worker_that_rests_does_not_end_a_fill(
+    source: FaultOrigin, start_proxy: StartProxy
+) -> None:
+    flags = ("--upstream", source.url, "--workers", "2", "--parallel-fetches", "1")
+    proxy = start_proxy(*flags, cache=True)
+    file = source.add(48 * MIB)
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(Connection(proxy.port, 65536))
+        second, worker = first, served_by(proxy, first)
+        while second is first or served_by(proxy, second) == worker:
+            second = stack.enter_context(Connection(proxy.port, 65536))
+        first.ask(file.path)
+        assert first.read_head().status == 200
+        assert file.body().matches(0, first.read(SLICE))
+        # It reads on what the other worker fetches, and leaves that one's own reader far behind.
+        second.ask(file.path)
+        assert second.read_head().status == 200
+        assert file.body().matches(0, second.read(16 * MIB))
+        # Then its client has enough to show for a while.
+        time.sleep(2.5)
+        assert file.body().matches(16 * MIB, second.read(32 * MIB))
+        assert file.body().matches(SLICE, first.read(47 * MIB))
+    assert [served.status for served in file.served] == [200]
+    assert file.sent == file.size
 
 
 def test_the_slowest_reader_does_not_slow_down_the_others(

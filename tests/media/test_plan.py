@@ -1,6 +1,7 @@
 """Windows on the edges of slices, and the pace at which connections are tried."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -182,7 +183,7 @@ class Line:
         while self.now < end:
             self.now += every
             rate = min(self.each * pace.count, self.all)
-            if pace.arrived(int(rate * every), self.now, self.now * self.busy):
+            if pace.arrived(int(rate * every), self.now, lambda: self.now * self.busy):
                 changes.append((self.now, pace.count))
         return changes
 
@@ -275,7 +276,7 @@ def test_between_one_and_the_most(most: int, steps: list[tuple[int, float, float
         before = pace.count
         if rests:
             pace.rest()
-        changed = pace.arrived(count, now, worked)
+        changed = pace.arrived(count, now, partial(float, worked))
         assert changed == (pace.count != before)
         assert abs(pace.count - before) <= 1
         assert 1 <= pace.count <= most
