@@ -10,6 +10,11 @@ from typing import Final
 QUIET: Final = 0.05
 """A start waits until nothing has changed for so long, in seconds."""
 
+# Where more files than one saves by hand have changed, more are on their way: version control
+# writes them with gaps.
+_MANY: Final = 20
+_QUIET_AFTER_MANY: Final = 0.11
+
 _QUIET_AFTER_WASTE: Final = 0.1
 
 # Changes that come at least so far apart are not one burst, and no start waits for longer to see
@@ -27,12 +32,14 @@ class Settling:
         """Nothing has changed and nothing was started."""
         self._first: float | None = None
         self._last: float | None = None
+        self._files = 0
         self._wasted = 0
         self._in_use = False
 
-    def changed(self, now: float) -> None:
-        """Something changed."""
+    def changed(self, now: float, files: int = 1) -> None:
+        """So many files changed."""
         if self._first is None:
+            self._files = 0
             burst = self._last is not None and now - self._last < _APART
             if not burst:
                 self._wasted = 0
@@ -40,6 +47,7 @@ class Settling:
                 self._wasted = max(self._wasted + (-1 if self._in_use else 1), 0)
             self._first = now
         self._last = now
+        self._files += files
 
     def started(self) -> None:
         """The backend was started: changes from now on are for the next start."""
@@ -54,7 +62,7 @@ class Settling:
     def quiet(self) -> float:
         """For how long nothing may have changed at a start, in seconds."""
         if self._wasted == 0:
-            return QUIET
+            return QUIET if self._files < _MANY else _QUIET_AFTER_MANY
         return min(_QUIET_AFTER_WASTE * 2.0 ** min(self._wasted - 1, 16), _APART)
 
     def left(self, now: float) -> float:

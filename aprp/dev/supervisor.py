@@ -139,7 +139,7 @@ class Supervisor:
         """Files changed."""
         if self._stopping or not paths:
             return
-        self._settling.changed(self._loop.time())
+        self._settling.changed(self._loop.time(), len(paths))
         self._more_changes.set()
         if self._process is None and self.state is State.LOADING:
             # What is about to be started will see them.

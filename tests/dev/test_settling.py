@@ -54,6 +54,20 @@ def test_one_change_is_waited_for_by_less_than_the_limit() -> None:
     assert QUIET < 0.15
 
 
+def test_many_files_are_waited_for_a_little_longer() -> None:
+    settling = Settling()
+    settling.changed(10.0, 500)
+    assert QUIET < settling.left(10.0) < 0.15
+    # The gap that a checkout may have.
+    settling.changed(10.09, 3)
+    assert settling.left(10.15) > 0
+    assert settling.left(10.22) == 0
+    settling.started()
+    # The next one is about another burst.
+    settling.changed(20.0)
+    assert settling.left(20.0) == pytest.approx(QUIET)
+
+
 def test_a_burst_is_one_start() -> None:
     backend = Backend(0.2, asked=False)
     backend.play([1.0 + n * 0.01 for n in range(60)], 3.0)
