@@ -72,6 +72,7 @@ class Cache:
         # By name, so that an extent of which only its use is to be noted is not kept open.
         self._used: dict[tuple[int, int], int] = {}
         self._noted_at = 0.0
+        self._epoch = 0
         self._evictions_told = 0
         self._flusher: Flusher | None = None
         self._reading = Reading(counters, self._disk.trouble, self._incomplete)
@@ -307,7 +308,9 @@ class Cache:
             self._noted_at = time.monotonic()
             used, self._used = self._used, {}
         await self._disk.round(used)
-        if self._disk.state is None:
+        if self._epoch != self._disk.epoch:
+            # What is open may belong to an index or a directory that is gone.
+            self._epoch = self._disk.epoch
             self._open.clear()
         self._count_evictions()
 

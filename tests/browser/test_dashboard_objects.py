@@ -115,6 +115,30 @@ def test_purging_with_the_keyboard(source: FaultOrigin, proxy: Proxy, page: Page
     assert len(gone.served) == 1
 
 
+def test_a_question_that_was_closed_is_not_answered_by_the_next(
+    source: FaultOrigin, proxy: Proxy, page: Page
+) -> None:
+    gone = stored(source, proxy, "twice.bin", 2000)[0]
+    open_page(page, proxy)
+    search(page, "twice.bin", 1)
+    page.get_by_label(f"Select {gone.path}").check()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    # All before the event that tells of the first one's end.
+    page.evaluate(
+        """() => {
+          const click = (id) => document.getElementById(id).click();
+          click("purge");
+          document.getElementById("confirm").close();
+          click("purge");
+          click("confirm-yes");
+        }"""
+    )
+    expect(page.get_by_text("1 object purged.")).to_be_visible()
+    expect(page.get_by_label("Search objects by name")).to_be_focused()
+    assert len([url for url in asked if url.endswith("/stats/purge")]) == 1
+
+
 def test_selecting_all_of_a_page(source: FaultOrigin, proxy: Proxy, page: Page) -> None:
     stored(source, proxy, "all.bin", 2000, 3000, 4000)
     open_page(page, proxy)

@@ -134,9 +134,10 @@ async def is_stored(cache: Cache) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or directory, with all that is in it."""
+    """Remove a file or directory, with all that is in it, and nobody finds a half of it."""
     if path.is_dir():
-        shutil.rmtree(path)
+        going = path.rename(path.with_name(f"{path.name}.going"))
+        shutil.rmtree(going)
     else:
         path.unlink()
 

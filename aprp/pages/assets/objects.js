@@ -24,6 +24,8 @@ const Objects = (() => {
   let active = new Set();
   let player = false;
   let storing = true;
+  // What the question that is open waits with.
+  let answered = null;
   // By how many seconds the clock here is ahead of the proxy's.
   let ahead = 0;
 
@@ -227,11 +229,23 @@ const Objects = (() => {
     const shown = names.slice(0, 8).map((name) => make("li", {}, Format.name(name)));
     if (names.length > shown.length) shown.push(make("li", {}, `and ${names.length - shown.length} more`));
     byId("confirm-names").replaceChildren(...shown);
-    dialog.returnValue = "";
+    // A question before this one may be closed, and its event not have come yet.
+    settle(false);
     dialog.showModal();
     return new Promise((done) => {
-      dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true });
+      answered = done;
     });
+  }
+
+  function settle(yes) {
+    const done = answered;
+    answered = null;
+    done?.(yes);
+  }
+
+  function close(yes) {
+    settle(yes);
+    byId("confirm").close();
   }
 
   function start(options) {
@@ -268,8 +282,9 @@ const Objects = (() => {
     });
     byId("purge").addEventListener("click", () => act("purge"));
     byId("warm").addEventListener("click", () => act("warm"));
-    byId("confirm-yes").addEventListener("click", () => byId("confirm").close("yes"));
-    byId("confirm-no").addEventListener("click", () => byId("confirm").close("no"));
+    byId("confirm-yes").addEventListener("click", () => close(true));
+    byId("confirm-no").addEventListener("click", () => close(false));
+    byId("confirm").addEventListener("close", () => byId("confirm").open || settle(false));
     load();
   }
 
