@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 import ssl
 import struct
@@ -107,6 +108,19 @@ async def serving(tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
         for peer in server.peers:
             with contextlib.suppress(OSError):
                 await peer.writer.wait_closed()
+
+
+def unshared_port() -> int:
+    """A port that nobody listens on, and that the kernel gives to nobody who asks for any port."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(min(20_000, first // 2), first)
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 def closed_port() -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from tests.e2e.clients import Reply, fetch
 from tests.e2e.content import PROJECT
 from tests.e2e.programs import PATIENCE, Program, environment, wait_until
-from tests.peers import closed_port
+from tests.peers import unshared_port
 
 BACKEND = Path(__file__).with_name("dev_backend.py")
 
@@ -34,7 +34,7 @@ class Dev(Program):
         **environ: str,
     ) -> None:
         self.directory = directory
-        self.backend_port = closed_port()
+        self.backend_port = unshared_port()
         self.write("version", version)
         command = command or (sys.executable, "-I", "-S", str(BACKEND), "{port}", *todo)
         words = [word.replace("{port}", str(self.backend_port)) for word in command]
